@@ -1,0 +1,211 @@
+// Which columns a file has: by name, in any order. Files of every origin have
+// the same columns, but no two origins put them the same way.
+
+package mta
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// The columns that are known, in the order of the portal's file.
+const (
+	colTimestamp = iota
+	colDate
+	colTime
+	colMode
+	colComplexID
+	colComplex
+	colBorough
+	colPayment
+	colFareClass
+	colRidership
+	colTransfers
+	colLatitude
+	colLongitude
+	colGeoreference
+	knownColumns
+)
+
+var columnNames = [knownColumns]string{
+	"transit_timestamp", "transit_date", "transit_time", "transit_mode", "station_complex_id", "station_complex",
+	"borough", "payment_method", "fare_class_category", "ridership", "transfers", "latitude", "longitude", "georeference",
+}
+
+const timeNeeded = "a time (transit_timestamp, or transit_date and transit_time)"
+
+// Columns is what a header record says.
+type Columns struct {
+	at      [knownColumns]int // where a column stands, -1 if it is not there
+	count   int               // of all columns, unknown ones too
+	ignored []string
+	day     int   // the column with the day, -1 if it is in the one with the time
+	clock   int   // the column with the time
+	station []run // where the columns of a Station stand
+	fare    []run // where the columns of a Fare stand
+}
+
+// A run is columns beside each other, first to last.
+type run struct{ first, last int }
+
+// ParseColumns reads a header record. The error is a *ColumnsError.
+func ParseColumns(header string) (*Columns, error) {
+	c, bad := parseColumns(header)
+	if bad != nil {
+		return nil, bad
+	}
+	return c, nil
+}
+
+func parseColumns(header string) (*Columns, *ColumnsError) {
+	if len(header) > maxHeader {
+		return nil, &ColumnsError{Problem: fmt.Sprintf("the header record has %d bytes, more than %d", len(header), maxHeader)}
+	}
+	names, bad := splitHeader(header)
+	if bad != nil {
+		return nil, bad
+	}
+	c := &Columns{count: len(names)}
+	for i := range c.at {
+		c.at[i] = -1
+	}
+	var twice []string
+	for i, name := range names {
+		known := slices.Index(columnNames[:], strings.ToLower(strings.TrimSpace(name)))
+		switch {
+		case known < 0:
+			c.ignored = append(c.ignored, nameOr(name, i))
+		case c.at[known] >= 0:
+			if !slices.Contains(twice, columnNames[known]) { // every reject repeats the reason
+				twice = append(twice, columnNames[known])
+			}
+		default:
+			c.at[known] = i
+		}
+	}
+	if missing := c.missing(); len(missing) > 0 || len(twice) > 0 {
+		return nil, &ColumnsError{Missing: missing, Duplicate: twice, Found: names}
+	}
+	c.chooseTime()
+	c.station = c.runs(colMode, colComplexID, colComplex, colBorough, colLatitude, colLongitude, colGeoreference)
+	c.fare = c.runs(colPayment, colFareClass)
+	return c, nil
+}
+
+// splitHeader uses encoding/csv: it is asked once a file, and is what other
+// programs would read.
+func splitHeader(header string) ([]string, *ColumnsError) {
+	r := csv.NewReader(strings.NewReader(header))
+	r.FieldsPerRecord = -1
+	names, err := r.Read()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, &ColumnsError{Problem: "there are no columns"}
+	case err != nil:
+		return nil, &ColumnsError{Problem: "the columns are not CSV: " + err.Error()}
+	}
+	if _, err := r.Read(); !errors.Is(err, io.EOF) {
+		return nil, &ColumnsError{Problem: "the columns are more than one line"}
+	}
+	return names, nil
+}
+
+// nameOr is a column's name, or where it stands: pandas writes its index into
+// a column without a name.
+func nameOr(name string, i int) string {
+	if name = strings.TrimSpace(name); name == "" {
+		return "column " + strconv.Itoa(i+1) + " (no name)"
+	}
+	return name
+}
+
+func (c *Columns) missing() []string {
+	var missing []string
+	if !c.has(colTimestamp) && !(c.has(colDate) && c.has(colTime)) {
+		missing = append(missing, timeNeeded)
+	}
+	for _, col := range []int{colComplexID, colRidership} {
+		if !c.has(col) {
+			missing = append(missing, columnNames[col])
+		}
+	}
+	return missing
+}
+
+// chooseTime settles which columns say when. Some files have a day and a time
+// beside it, some one column for both, and one calls its time of day
+// transit_timestamp.
+func (c *Columns) chooseTime() {
+	spare := -1
+	switch {
+	case c.has(colDate) && c.has(colTime):
+		c.day, c.clock, spare = colDate, colTime, colTimestamp
+	case c.has(colDate):
+		c.day, c.clock = colDate, colTimestamp
+	default:
+		c.day, c.clock, spare = -1, colTimestamp, colTime
+	}
+	if spare >= 0 && c.has(spare) {
+		c.ignored = append(c.ignored, columnNames[spare])
+	}
+}
+
+func (c *Columns) has(col int) bool { return c.at[col] >= 0 }
+
+// runs is where columns stand, neighbours taken together: their bytes make one
+// key without being split up.
+func (c *Columns) runs(cols ...int) []run {
+	var at []int
+	for _, col := range cols {
+		if c.has(col) {
+			at = append(at, c.at[col])
+		}
+	}
+	slices.Sort(at)
+	var runs []run
+	for _, i := range at {
+		if n := len(runs); n > 0 && runs[n-1].last == i-1 {
+			runs[n-1].last = i
+		} else {
+			runs = append(runs, run{i, i})
+		}
+	}
+	return runs
+}
+
+// Ignored are the columns that are not stored, as the header spells them.
+func (c *Columns) Ignored() []string { return slices.Clone(c.ignored) }
+
+// Absent are the columns that the header lacks and that are stored as NULL.
+func (c *Columns) Absent() []string {
+	var absent []string
+	for col, name := range columnNames {
+		if col > colTime && !c.has(col) {
+			absent = append(absent, name)
+		}
+	}
+	return absent
+}
+
+// maxHeader leaves a message room for its rows: the header travels with each.
+// It holds for strangers' messages as well, or a parser would keep whatever
+// they call columns.
+const maxHeader = 8 << 10
+
+// cleanHeader makes a header record fit to travel as a message header, which
+// must be one line of text. A name in it may lose a line break so, nothing else.
+func cleanHeader(rec string) string {
+	line := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(rec, "\uFFFD"))
+	return strings.TrimSpace(line)
+}
