@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type hinted struct{ error }
+
+func (hinted) Hint() string { return "from below" }
+
+func TestStatus(t *testing.T) {
+	plain := errors.New("the disk is full")
+	for _, c := range []struct {
+		name   string
+		err    error
+		status int
+		stderr string
+	}{
+		{"done", nil, 0, ""},
+		{"failed", plain, 1, "broker: the disk is full\n"},
+		{"hint", WithHint(plain, "free some"), 1, "broker: the disk is full\nbroker: hint: free some\n"},
+		{"hint of a package below", fmt.Errorf("x: %w", hinted{plain}), 1, "broker: x: the disk is full\nbroker: hint: from below\n"},
+		{"joined", errors.Join(plain, WithHint(plain, "free some")), 1, "broker: the disk is full\nthe disk is full\nbroker: hint: free some\n"},
+		{"mistyped", Usagef("use 0", "--limit is %d", -3), 2, "broker: --limit is -3\nbroker: hint: use 0\n"},
+		{"interrupted", fmt.Errorf("%w after line 7", ErrInterrupted), 1, "broker: interrupted after line 7\n"},
+		{"said already", ErrFailed, 1, ""},
+		{"said already, with hint", WithHint(ErrFailed, "again"), 1, "broker: hint: again\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out, stderr bytes.Buffer
+			if got := Status("broker", Env{Stdout: &out, Stderr: &stderr}, c.err); got != c.status {
+				t.Errorf("status %d, want %d", got, c.status)
+			}
+			if stderr.String() != c.stderr {
+				t.Errorf("stderr %q, want %q", stderr.String(), c.stderr)
+			}
+		})
+	}
+}
+
+func TestFlags(t *testing.T) {
+	parse := func(args ...string) (string, bool, error) {
+		var out bytes.Buffer
+		f := NewFlags("broker", "broker queues rows.")
+		f.Int("often", 1, "used often")
+		f.Int("seldom", 1, "used seldom")
+		f.Advanced("seldom")
+		f.Manual("The manual.")
+		done, err := f.Parse(args, Env{Stdout: &out})
+		return out.String(), done, err
+	}
+	help, done, err := parse("--help")
+	if !done || err != nil || !strings.Contains(help, "--often") || strings.Contains(help, "--seldom") || strings.Contains(help, "manual") {
+		t.Errorf("--help: done %v, error %v:\n%s", done, err, help)
+	}
+	all, done, err := parse("--help-all")
+	if !done || err != nil || !strings.Contains(all, "--seldom") || !strings.Contains(all, "The manual.") {
+		t.Errorf("--help-all: done %v, error %v:\n%s", done, err, all)
+	}
+	if v, done, err := parse("--version"); !done || err != nil || !strings.HasPrefix(v, "turnstile") {
+		t.Errorf("--version: %q, %v, %v", v, done, err)
+	}
+	if _, done, err := parse("--seldom", "2"); done || err != nil {
+		t.Errorf("a hidden flag must work: %v, %v", done, err)
+	}
+	if _, _, err := parse("--offten"); Status("x", Env{Stderr: io.Discard}, err) != 2 {
+		t.Errorf("an unknown flag is mistyped, got %v", err)
+	}
+}
+
+func TestDispatch(t *testing.T) {
+	var got string
+	as := func(name string) Command {
+		return Command{name, func(_ context.Context, args []string, _ Env) error { got = name + fmt.Sprint(args); return nil }}
+	}
+	run := Dispatch(as(""), as("load"))
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "[]"}, {[]string{"load", "x"}, "load[x]"}, {[]string{"--v"}, "[--v]"}, {[]string{"laod"}, "[laod]"},
+	} {
+		if err := run(t.Context(), c.args, Env{}); err != nil || got != c.want {
+			t.Errorf("%v ran %q (%v), want %q", c.args, got, err, c.want)
+		}
+	}
+	if err := Dispatch(as("load"))(t.Context(), []string{"laod"}, Env{}); Status("x", Env{Stderr: io.Discard}, err) != 2 {
+		t.Errorf("an unknown subcommand is mistyped, got %v", err)
+	}
+}
+
+func TestResult(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "out.txt")
+	f := NewFlags("x", "x")
+	r := f.ResultFlags("text", "json")
+	if _, err := f.Parse([]string{"--output", file}, Env{}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err := r.Write(Env{Stdout: &out}, func(w io.Writer, colour bool) error {
+		_, err := fmt.Fprintf(w, "colour %v\n", colour)
+		return err
+	})
+	saved, readErr := os.ReadFile(file)
+	if err != nil || readErr != nil || out.String() != "colour false\n" || string(saved) != out.String() {
+		t.Errorf("stdout %q, file %q, %v, %v", &out, saved, err, readErr)
+	}
+	r.Format = "yaml"
+	if err := r.Check(); Status("x", Env{Stderr: io.Discard}, err) != 2 {
+		t.Errorf("an unknown format is mistyped, got %v", err)
+	}
+}
+
+func TestLoggerIsForPeople(t *testing.T) {
+	var stderr bytes.Buffer
+	log := Logger(Env{Stderr: &stderr}, false)
+	log.Debug("hidden")
+	log.Info("stored", "took", 1234567*time.Nanosecond)
+	log.Warn("slow")
+	got := stderr.String()
+	if strings.Contains(got, "hidden") || strings.Contains(got, "INFO") || !strings.Contains(got, "msg=stored took=1.2ms") || !strings.Contains(got, "level=WARN msg=slow") {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,82 @@
+package cli
+
+// Results: on stdout, and with --output in a file as well.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// A Result is where a command's result goes, and in which form.
+type Result struct {
+	Format string // one of the command's formats
+	file   string
+	usable []string
+}
+
+// ResultFlags adds --format and --output. The first format is the default.
+func (f *Flags) ResultFlags(formats ...string) *Result {
+	r := &Result{usable: formats}
+	f.StringVar(&r.Format, "format", formats[0], "form of the result: "+strings.Join(formats, ", "))
+	f.StringVar(&r.file, "output", "", "write the result to `FILE` as well")
+	return r
+}
+
+// Check refuses a format the command does not have, or a place that is no
+// file, before any work.
+func (r *Result) Check() error {
+	if r.file != "" {
+		if info, err := os.Stat(r.file); err == nil && info.IsDir() {
+			return Usagef("a file in it: --output "+filepath.Join(r.file, "result.txt"), "--output %s is a folder", r.file)
+		}
+	}
+	if slices.Contains(r.usable, r.Format) {
+		return nil
+	}
+	return Usagef("one of "+strings.Join(r.usable, ", "), "--format is %q", r.Format)
+}
+
+// Write writes the result. The function is called once for each place, and
+// told whether that place shows colour.
+func (r *Result) Write(env Env, write func(w io.Writer, colour bool) error) error {
+	if err := write(env.Stdout, Colour(env.Stdout)); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	if r.file == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(r.file), 0o755); err != nil {
+		return err
+	}
+	out, err := os.Create(r.file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(out, false), out.Close())
+}
+
+// WriteJSON writes one indented document.
+func WriteJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// Terminal says whether a person is likely to be looking at w.
+func Terminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Colour says whether w shows colour: a terminal, unless NO_COLOR is set
+// (no-color.org).
+func Colour(w io.Writer) bool { return Terminal(w) && os.Getenv("NO_COLOR") == "" }

@@ -1,0 +1,36 @@
+package cli
+
+// Where the queue is, and who we are to it: the flags and the variables that
+// the nats command has.
+
+import "os"
+
+// A Server says how to reach NATS.
+type Server struct {
+	URLs  string // one or more, comma-separated
+	Creds string // a credentials file
+
+	User, Password, PasswordFile string
+
+	CA, Cert, Key string // files: who signs the server's certificate; our own and its key
+}
+
+// ServerFlags adds --server and the flags of TLS; NATS_URL, NATS_CREDS,
+// NATS_USER, NATS_PASSWORD, NATS_PASSWORD_FILE, NATS_CA, NATS_CERT and NATS_KEY
+// are read here. A password has no flag: a command line is there for all to see.
+func (f *Flags) ServerFlags() *Server {
+	s := &Server{
+		Creds: os.Getenv("NATS_CREDS"), User: os.Getenv("NATS_USER"),
+		Password: os.Getenv("NATS_PASSWORD"), PasswordFile: os.Getenv("NATS_PASSWORD_FILE"),
+	}
+	url := os.Getenv("NATS_URL")
+	if url == "" {
+		url = "nats://127.0.0.1:4222"
+	}
+	f.StringVar(&s.URLs, "server", url, "`URL` of the broker, or several with commas (NATS_URL)")
+	f.StringVar(&s.CA, "tls-ca", os.Getenv("NATS_CA"), "who signs the broker's certificate, a PEM `FILE` (NATS_CA)")
+	f.StringVar(&s.Cert, "tls-cert", os.Getenv("NATS_CERT"), "our certificate, if the broker wants one, a PEM `FILE` (NATS_CERT)")
+	f.StringVar(&s.Key, "tls-key", os.Getenv("NATS_KEY"), "its key, a PEM `FILE` (NATS_KEY)")
+	f.Advanced("tls-ca", "tls-cert", "tls-key")
+	return s
+}
