@@ -1,0 +1,262 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/mta"
+)
+
+// serve answers and acknowledges what a reader gets, until it is stopped. The
+// answer to a chunk is a function's.
+func serve(t *testing.T, r *Reader, answer func(*Delivery) []byte) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			d, err := r.Next(ctx)
+			if err != nil {
+				return
+			}
+			if a := answer(d); a != nil {
+				err = d.Confirm(a)
+			}
+			if err := errors.Join(err, d.Ack()); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+func stored(n int) []byte {
+	a, err := json.Marshal(mta.Outcome{Stored: n})
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func TestConfirmCountsOnce(t *testing.T) {
+	t.Parallel() // it is mostly waiting
+	b := startBroker(t, 64<<20)
+	c, log := connect(t, b)
+	p := publisher(t, c, PublisherOptions{Stored: true})
+	publish(t, p, 2, 101)
+	until(t, "it says that nobody answers", func() bool { return log.count("no consumer answers") == 1 })
+	if got := p.Totals(); got.Messages != 0 {
+		t.Errorf("done without a confirmation: %+v", got)
+	}
+	serve(t, reader(t, c, "db1"), func(d *Delivery) []byte {
+		if err := d.Confirm(stored(1)); err != nil { // and once more by serve
+			t.Error(err)
+		}
+		return stored(1)
+	})
+	flush(t, p)
+	if got := p.Totals(); got.Outcome.Stored != 100 || got.Records != 100 {
+		t.Errorf("totals %+v", got)
+	}
+	if log.count("no consumer answers") != 1 || log.count("a consumer answers") != 1 {
+		t.Errorf("want each said once")
+	}
+}
+
+// A confirmation that got lost comes when the rows pass again.
+func TestConfirmationLost(t *testing.T) {
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	p := publisher(t, c, PublisherOptions{Stored: true, confirmWithin: 100 * time.Millisecond})
+	seen := map[uint32]int{}
+	serve(t, reader(t, c, "db1"), func(d *Delivery) []byte {
+		chunk, err := d.Chunk()
+		if err != nil {
+			t.Error(err)
+		}
+		if seen[chunk.Line]++; seen[chunk.Line] == 1 {
+			return nil
+		}
+		return stored(1)
+	})
+	publish(t, p, 2, 11)
+	flush(t, p)
+	if got := p.Totals(); got.Outcome.Stored != 10 {
+		t.Errorf("totals %+v", got)
+	}
+}
+
+// Without a consumer the queue must not fill with copies.
+func TestNoCopiesWhileNobodyReads(t *testing.T) {
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	p := publisher(t, c, PublisherOptions{Stored: true})
+	publish(t, p, 2, 11)
+	until(t, "all are in the queue", func() bool { return messages(t, c) == 10 })
+	until(t, "all are acknowledged", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, s := range p.slots {
+			if s.acked.IsZero() {
+				return false
+			}
+			s.acked = s.acked.Add(-confirmWithin - time.Second) // long ago
+		}
+		return true
+	})
+	p.resend(func(*slot) bool { return false })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) != 0 {
+		t.Errorf("%d messages are sent again while they are still in the queue", len(p.waiting))
+	}
+}
+
+// A stranger's header must not make us publish where we have rights and they
+// have none.
+func TestHostileConfirmation(t *testing.T) {
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	nc := raw(t, b)
+	all, err := nc.SubscribeSync("$JS.ACK.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []nats.Header{
+		{confirmHeader: {"$JS.ACK.MTA.writer.1.1.1.1700000000000000000.0"}},
+		{confirmHeader: {"turnstile.confirm.>"}},
+		nil,
+	} {
+		if err := nc.PublishMsg(&nats.Msg{Subject: queued + "x", Header: h, Data: []byte("hello")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := reader(t, c, "db1")
+	for range 3 {
+		d := next(t, r)
+		if _, err := d.Chunk(); err == nil || string(d.Body()) != "hello" || d.Sequence() == 0 {
+			t.Errorf("a foreign message: %v, %q, %d", err, d.Body(), d.Sequence())
+		}
+		if err := d.Confirm(nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(c.nc.Flush(), nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, _ := all.Pending(); n != 0 {
+		t.Errorf("%d messages published to $JS.ACK", n)
+	}
+	if _, held, err := r.Pending(t.Context()); err != nil || held != 3 {
+		t.Errorf("%d in hand (%v), want 3", held, err)
+	}
+}
+
+// The client library takes these for the broker's words, and never returns
+// them. They must not stay in the queue for ever.
+func TestSwallowedMessages(t *testing.T) {
+	t.Parallel() // it is mostly waiting
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	nc := raw(t, b)
+	r := reader(t, c, "db1")
+	for _, h := range []nats.Header{{"Status": {"100"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}} {
+		if _, err := nc.RequestMsg(&nats.Msg{Subject: queued + "x", Header: h}, patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := publisher(t, c, PublisherOptions{})
+	publish(t, p, 2, 11)
+	flush(t, p)
+	rows, foreign := map[uint32]bool{}, map[uint64]bool{}
+	for len(rows) < 10 || len(foreign) < 2 {
+		d := next(t, r)
+		if c, err := d.Chunk(); err == nil {
+			rows[c.Line] = true
+		} else {
+			foreign[d.Sequence()] = true
+		}
+		if err := d.Ack(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !foreign[1] || !foreign[2] {
+		t.Errorf("foreign messages %v, want 1 and 2", foreign)
+	}
+	drained(t, r)
+	until(t, "all is purged", func() bool { return messages(t, c) == 0 })
+}
+
+func TestRequests(t *testing.T) {
+	b := startBroker(t, 64<<20)
+	c, log := connect(t, b)
+	asker, _ := connect(t, b)
+	q, err := asker.Requester()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Store(t.Context(), chunk(2)); !errors.Is(err, ErrNoConsumer) {
+		t.Errorf("nobody serves: got %v", err)
+	}
+	requests, err := c.Requests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	served := make(chan int)
+	go func() {
+		n := 0
+		for {
+			d, err := requests.Next(ctx)
+			if err != nil {
+				served <- n
+				return
+			}
+			if n++; n == 1 {
+				continue // the first gets no answer, and is asked again
+			}
+			answer := stored(1)
+			if c, err := d.Chunk(); err != nil || c.Line == 3 {
+				answer = []byte(`{"error":"no"}`)
+			}
+			if err := errors.Join(d.Confirm(answer), d.Ack()); err != nil || d.Sequence() != 0 {
+				t.Errorf("%v, sequence %d", err, d.Sequence())
+			}
+		}
+	}()
+	if got, err := q.Store(t.Context(), chunk(2)); err != nil || got.Stored != 1 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := q.Store(t.Context(), chunk(3)); err == nil || !strings.Contains(err.Error(), "refused: no") {
+		t.Errorf("got %v", err)
+	}
+	nc := raw(t, b)
+	if err := nc.PublishMsg(&nats.Msg{Subject: asked + "x", Header: nats.Header{"Status": {"503"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.PublishRequest(asked+"x", queued+"x", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the hostile reply subject is noticed", func() bool { return log.count("without a reply subject") == 1 })
+	cancel()
+	if err := requests.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := <-served; n != 3 {
+		t.Errorf("%d requests served, want 3", n)
+	}
+}

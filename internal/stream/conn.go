@@ -1,0 +1,240 @@
+package stream
+
+// The connection to the broker. It waits for one that is not there yet, or not
+// any more, for as long as it takes.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Config says how to reach the broker.
+type Config struct {
+	Servers string // URLs, comma-separated
+	Name    string // ours, for the broker's lists of connections
+	Role    string // "producer" or "consumer": which inboxes we may hear
+	Creds   string // a credentials file
+	User    string
+
+	Password, PasswordFile string // one of the two
+
+	CA        string // who signs the broker's certificate; "": whom the system trusts
+	Cert, Key string // ours, if the broker wants to see one
+	Log       *slog.Logger
+	Options   []nats.Option // applied last
+}
+
+// A Conn is a connection to the broker. While the broker is away, what needs
+// it fails or waits; when it is back, all goes on.
+type Conn struct {
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	log *slog.Logger
+
+	// broken is cancelled, with the cause, when there is no use in waiting.
+	broken context.Context
+	fail   context.CancelCauseFunc
+}
+
+const (
+	apiWait = 5 * time.Second // for an answer of the broker
+	// writeWithin is for the system to take what we send. The library's own
+	// minute is as long as we would not notice a broker that is cut off.
+	writeWithin = 5 * time.Second
+	// flushWithin is short: a broker that hangs must not keep Ctrl-C waiting,
+	// and what it does not hear any more comes again.
+	flushWithin = 500 * time.Millisecond
+	sayAfter    = 400 * time.Millisecond // what is over sooner is not worth a word
+	lookEvery   = 100 * time.Millisecond // for what the broker does not tell by itself
+)
+
+// Connect connects to the broker. It waits for it until ctx ends, and says so
+// once. Wrong credentials are an error at once.
+func Connect(ctx context.Context, c Config) (*Conn, error) {
+	conn := &Conn{log: c.Log}
+	conn.broken, conn.fail = context.WithCancelCause(context.Background())
+	up := make(chan struct{}, 1)
+	if err := checkServers(c.Servers); err != nil {
+		return nil, err
+	}
+	secure, err := c.secure()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := nats.Connect(c.Servers, slices.Concat(conn.options(c, up), secure, c.Options)...)
+	if err != nil {
+		return nil, fmt.Errorf("stream: connect to %s: %w", redacted(c.Servers), err)
+	}
+	conn.nc = nc
+	if conn.js, err = jetstream.New(nc); err != nil {
+		return nil, fmt.Errorf("stream: %w", err)
+	}
+	if err := conn.awaitFirst(ctx, c, up); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}) error {
+	say := time.NewTimer(sayAfter)
+	defer say.Stop()
+	waited := false
+	for {
+		select {
+		case <-up:
+			if waited {
+				c.log.Info("the broker is there", "server", c.nc.ConnectedUrlRedacted())
+			}
+			return nil
+		case <-say.C:
+			waited = true
+			facts := []any{"server", redacted(config.Servers)}
+			if err := c.nc.LastError(); err != nil {
+				facts = append(facts, "error", err)
+			}
+			c.log.Warn("no broker yet, waiting for it", facts...)
+		case <-c.broken.Done():
+			return context.Cause(c.broken)
+		case <-ctx.Done():
+			return fmt.Errorf("stream: no broker at %s: %w", redacted(config.Servers), context.Cause(ctx))
+		}
+	}
+}
+
+func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
+	first := func(*nats.Conn) { up <- struct{}{} }
+	o := []nats.Option{
+		nats.Name(config.Name),
+		nats.CustomInboxPrefix("_INBOX_" + config.Role),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		// Nothing is kept for later while the broker is away: all that is sent
+		// is sent again by those who wait for an answer, and once is enough.
+		nats.ReconnectBufSize(-1),
+		// A broker that is cut off closes no connection.
+		nats.PingInterval(3 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		// Nor does it take what we write; and while a write waits, the library
+		// can't find out that no ping is answered.
+		nats.FlusherTimeout(writeWithin),
+		nats.ConnectHandler(first),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if !nc.IsClosed() {
+				c.log.Warn("the broker is gone, waiting for it", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			c.log.Info("the broker is back", "server", nc.ConnectedUrlRedacted())
+		}),
+		nats.ReconnectErrHandler(c.refusals(config)),
+		nats.ClosedHandler(func(nc *nats.Conn) { c.fail(closed(nc.LastError(), config)) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.trouble(err, config) }),
+	}
+	return o
+}
+
+// trouble hears of what no call returns. Missing rights are such a thing: the
+// call itself would just never be answered.
+func (c *Conn) trouble(err error, config Config) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		c.fail(&RightsError{err.Error(), config.Role, config.User})
+		return
+	}
+	c.log.Debug("nats", "error", err)
+}
+
+func closed(last error, config Config) error {
+	if last == nil {
+		return errors.New("stream: the connection is closed")
+	}
+	if err := refusal(last, config); err != nil {
+		return err
+	}
+	return fmt.Errorf("stream: the connection is closed: %w", last)
+}
+
+// URL is the broker we are connected to.
+func (c *Conn) URL() string { return c.nc.ConnectedUrlRedacted() }
+
+// Close sends what is still to be sent and ends the connection.
+func (c *Conn) Close() error {
+	var err error
+	if c.nc.IsConnected() {
+		err = c.nc.FlushTimeout(flushWithin)
+	}
+	c.nc.Close()
+	if err != nil {
+		return fmt.Errorf("stream: close: %w", err)
+	}
+	return nil
+}
+
+// Stream waits until the broker has the stream, and says so once. It returns a
+// [*SettingError] if the stream is not as it must be.
+func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
+	absent := notice{log: c.log, after: sayAfter}
+	for {
+		s, err := c.lookUp(ctx)
+		if err == nil {
+			absent.end("the broker has the stream now", "stream", Name)
+			if err := check(s.CachedInfo().Config); err != nil {
+				return nil, err
+			}
+			return s, nil
+		}
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			absent.begin("the broker has no such stream yet, waiting (to make it: broker init)", "stream", Name)
+		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled),
+			errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+			absent.begin("the broker has no JetStream yet, waiting", "error", err)
+		default:
+			c.log.Debug("look for the stream", "error", err)
+		}
+		if err := c.pause(ctx, lookEvery); err != nil {
+			return nil, fmt.Errorf("stream: no stream %s: %w", Name, err)
+		}
+	}
+}
+
+func (c *Conn) lookUp(ctx context.Context) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	defer cancel()
+	defer context.AfterFunc(c.broken, cancel)() // without the rights to ask there is no answer
+	return c.js.Stream(ctx, Name)
+}
+
+// pause waits, and returns the reason if it must end sooner.
+func (c *Conn) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.broken.Done():
+		return context.Cause(c.broken)
+	}
+}
+
+// redacted is a list of servers without the passwords in it.
+func redacted(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, s := range list {
+		if u, err := url.Parse(strings.TrimSpace(s)); err == nil {
+			list[i] = u.Redacted()
+		}
+	}
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,105 @@
+package stream
+
+// What can be wrong with the other side, and what to do about it.
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A SettingError says that the stream is not as it must be.
+type SettingError struct {
+	Setting   string
+	Got, Want any
+}
+
+func (e *SettingError) Error() string {
+	return fmt.Sprintf("stream: the %s of stream %s is %v, want %v", e.Setting, Name, e.Got, e.Want)
+}
+
+// Hint is what to type.
+func (e *SettingError) Hint() string {
+	return "is the stream someone else's? remove it (nats stream rm " + Name + ") and make it anew: broker init"
+}
+
+// A DatabaseError says that the rows of this queue go to another database.
+// Two databases on one queue would get a part of the rows each.
+type DatabaseError struct {
+	Database string // the id of the one they go to
+	Path     string // where that was when it was first seen
+	Copy     bool   // ours is the same by its id: a copy of it, or it was moved
+}
+
+func (e *DatabaseError) Error() string {
+	if e.Copy {
+		return fmt.Sprintf("stream: the rows of this queue go to the database at %s, and this one is a copy of it, or was moved from there", e.Path)
+	}
+	return fmt.Sprintf("stream: the rows of this queue go to another database: %s (id %.8s)", e.Path, e.Database)
+}
+
+// Hint is what to type.
+func (e *DatabaseError) Hint() string {
+	if e.Copy {
+		return "if it was moved, say so once with --adopt; a copy that takes a part of the rows would leave the other without them"
+	}
+	return "write to that one with --db; if it is gone for good, take over its queue with --adopt, and send again what only it had"
+}
+
+// A RightsError says that the broker refuses what we need to do.
+type RightsError struct {
+	Text string
+	Role string // whose work it is
+	User string // who we are
+}
+
+func (e *RightsError) Error() string {
+	return fmt.Sprintf("stream: the broker forbids user %q what a %s does: %s", e.User, e.Role, e.Text)
+}
+
+// Hint is what to type.
+func (e *RightsError) Hint() string {
+	return "log in as one that may: NATS_USER=" + e.Role + " and its password, NATS_PASSWORD_FILE"
+}
+
+// full says whether the broker refused a message because its queue is full.
+// The code alone says only that it was not stored.
+func full(err error) bool {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok {
+		return false
+	}
+	const storeFailed, accountFull = 10077, 10023
+	return e.ErrorCode == accountFull || e.ErrorCode == storeFailed && strings.Contains(e.Description, "maximum bytes")
+}
+
+// A ServerError is an address that can't be a broker's: waiting for it would
+// be for ever.
+type ServerError struct{ URL, Problem string }
+
+func (e *ServerError) Error() string {
+	return fmt.Sprintf("stream: the server %q %s", e.URL, e.Problem)
+}
+
+// Hint is what to type.
+func (e *ServerError) Hint() string {
+	return "--server nats://127.0.0.1:4222, or tls://queue.example:4222"
+}
+
+// checkServers looks at every address of a list.
+func checkServers(list string) error {
+	for server := range strings.SplitSeq(list, ",") {
+		server = strings.TrimSpace(server)
+		scheme, rest, ok := strings.Cut(server, "://")
+		switch {
+		case server == "" || ok && rest == "":
+			return &ServerError{redacted(server), "is empty"}
+		case ok && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme):
+			return &ServerError{redacted(server), "is no NATS address: " + scheme + "://"}
+		}
+	}
+	return nil
+}

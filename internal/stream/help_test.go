@@ -1,0 +1,261 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/mta"
+	"turnstile/internal/natsd"
+)
+
+// A broker is a real one in this process, that can be stopped and started
+// again where it was.
+type broker struct {
+	*natsd.Server
+	config   natsd.Config
+	maxBytes int64
+}
+
+func startBroker(t *testing.T, maxBytes int64) *broker {
+	t.Helper()
+	b := &broker{maxBytes: maxBytes, config: natsd.Config{
+		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
+	}}
+	b.start(t)
+	t.Cleanup(func() { b.stop(t) })
+	u, err := url.Parse(b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.config.Listen = u.Host // for the next start
+	return b
+}
+
+func (b *broker) start(t *testing.T) {
+	t.Helper()
+	var err error
+	if b.Server, err = natsd.Start(b.config); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := b.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := Ensure(t.Context(), nc, b.maxBytes, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *broker) stop(t *testing.T) {
+	t.Helper()
+	if err := b.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A lines is a log, to be looked into while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+func connect(t *testing.T, b *broker) (*Conn, *lines) {
+	t.Helper()
+	log := &lines{}
+	c, err := Connect(t.Context(), Config{Servers: b.URL(), Role: "test", Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.nc.Close()
+		if t.Failed() {
+			t.Logf("log:\n%s", &log.b)
+		}
+	})
+	return c, log
+}
+
+// hanging is a way to a broker on which nothing comes through any more once
+// hang is called.
+func hanging(t *testing.T, b *broker) (url string, hang func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var hung atomic.Bool
+	pass := func(to, from net.Conn) {
+		defer to.Close()
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if hung.Load() {
+				continue
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", b.config.Listen)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go pass(server, client)
+			go pass(client, server)
+		}
+	}()
+	return "nats://" + l.Addr().String(), func() { hung.Store(true) }
+}
+
+// raw is a connection of someone else's.
+func raw(t *testing.T, b *broker) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+func publisher(t *testing.T, c *Conn, o PublisherOptions) *Publisher {
+	t.Helper()
+	p, err := c.Publisher(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+func reader(t *testing.T, c *Conn, database string) *Reader {
+	t.Helper()
+	r, err := c.Reader(t.Context(), ReaderOptions{DatabaseID: database, Path: "/" + database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// chunk is a row at a line; its bytes say which.
+func chunk(line int) mta.Chunk {
+	return mta.Chunk{
+		Source: "a.csv", Columns: "a,b,c", Line: uint32(line), Data: fmt.Appendf(nil, "row,%d,x\n", line), Records: 1,
+	}
+}
+
+func publish(t *testing.T, p *Publisher, from, to int) {
+	t.Helper()
+	for line := from; line <= to; line++ {
+		if err := p.Publish(t.Context(), chunk(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func flush(t *testing.T, p *Publisher) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := p.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// take reads until it has n messages that are told apart by their line, and
+// acknowledges them. It returns how often each came.
+func take(t *testing.T, r *Reader, n int) map[uint32]int {
+	t.Helper()
+	got := map[uint32]int{}
+	for len(got) < n {
+		d := next(t, r)
+		c, err := d.Chunk()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[c.Line]++
+		if err := d.Ack(); err != nil {
+			t.Logf("acknowledge: %v", err) // the broker may just be away
+		}
+	}
+	return got
+}
+
+func next(t *testing.T, r *Reader) *Delivery {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	d, err := r.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain: %s", patience, what)
+		}
+		time.Sleep(5 * time.Millisecond) // between two looks
+	}
+}
+
+func drained(t *testing.T, r *Reader) {
+	t.Helper()
+	until(t, "nothing is pending", func() bool {
+		queued, inHand, err := r.Pending(t.Context())
+		return err == nil && queued == 0 && inHand == 0
+	})
+}

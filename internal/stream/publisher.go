@@ -1,0 +1,255 @@
+package stream
+
+// Publishing: many messages on their way at once, each sent again in its place
+// until the broker has it.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"golang.org/x/sync/semaphore"
+
+	"turnstile/internal/mta"
+)
+
+// PublisherOptions say when a message is done.
+type PublisherOptions struct {
+	// Stored: a message is done when a consumer has committed its rows, not
+	// already when the broker has it on disk.
+	Stored bool
+	// Done is told of every message that is done. It must not block. The
+	// chunk's Data is only good during the call.
+	Done func(Receipt)
+
+	confirmWithin time.Duration // for tests; 0: [confirmWithin]
+}
+
+// A Receipt is what became of a message.
+type Receipt struct {
+	Chunk   mta.Chunk
+	Outcome mta.Outcome // with Stored only
+	Took    time.Duration
+}
+
+// Totals count what is done.
+type Totals struct {
+	Messages, Records, Blank int64
+	Outcome                  mta.Outcome
+}
+
+// A Publisher sends chunks. Its methods may be called from any goroutine.
+type Publisher struct {
+	conn    *Conn
+	js      jetstream.JetStream
+	options PublisherOptions
+	window  *semaphore.Weighted // by bytes; a slot holds its share until it is done
+	inbox   string              // confirmations come to tokens below it
+	ends    context.CancelFunc  // ends the two goroutines below
+	wg      sync.WaitGroup
+	wake    chan struct{} // the retrier has something to do
+	cleanup []func() error
+
+	mu       sync.Mutex // guards all below
+	slots    map[*nats.Msg]*slot
+	open     int              // slots, and those that are just being told of
+	tokens   map[string]*slot // by the last token of the confirmation's subject
+	waiting  []*slot          // to be sent again
+	full     bool             // the last answer was that the queue is full
+	lastFull time.Time
+	moved    time.Time // when something was last done, or first put in flight
+	totals   Totals
+	idle     chan struct{} // closed when there is no slot left; nil: nobody waits
+	fullness notice
+	trouble  notice
+	silence  notice // of the consumers
+}
+
+// A slot is a message that is not done yet.
+type slot struct {
+	msg      *nats.Msg
+	chunk    mta.Chunk
+	cost     int64
+	begun    time.Time
+	token    string
+	acked    time.Time // zero: the broker does not have it yet
+	sequence uint64
+	resends  int // because no confirmation came
+}
+
+const (
+	// mostInFlight bounds how many messages are on their way; with small ones
+	// the bytes alone would let in too many.
+	mostInFlight = 4096
+	// answerWithin is how long the broker may take. A disk that is full gives
+	// no answer at all.
+	answerWithin = 10 * time.Second
+	retryAfter   = 30 * time.Millisecond
+	retryAtMost  = 250 * time.Millisecond
+)
+
+// Publisher waits for the stream, checks it, and returns a publisher for it.
+func (c *Conn) Publisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
+	if _, err := c.Stream(ctx); err != nil {
+		return nil, err
+	}
+	if o.confirmWithin == 0 {
+		o.confirmWithin = confirmWithin
+	}
+	p := &Publisher{
+		conn: c, options: o, window: semaphore.NewWeighted(inFlight), wake: make(chan struct{}, 1),
+		slots: map[*nats.Msg]*slot{}, tokens: map[string]*slot{}, moved: time.Now(),
+		fullness: notice{log: c.log}, trouble: notice{log: c.log, after: time.Second},
+		silence: notice{log: c.log},
+	}
+	var err error
+	p.js, err = jetstream.New(c.nc,
+		jetstream.WithPublishAsyncMaxPending(2*mostInFlight), // the window is the limit, not this
+		jetstream.WithPublishAsyncTimeout(answerWithin),
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { p.acked(m, a) }),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { p.refused(m, err) }),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("stream: %w", err)
+	}
+	background, cancel := context.WithCancel(context.Background())
+	p.ends = cancel
+	if o.Stored {
+		if err := p.hearConfirmations(background); err != nil {
+			cancel()
+			return nil, err
+		}
+	}
+	p.wg.Go(func() { p.retry(background) })
+	return p, nil
+}
+
+// Publish puts a chunk on its way, and returns when there is room in the window
+// for it. It copies the chunk's Data.
+func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
+	m, err := encode(Subject(c.Source), c)
+	if err != nil {
+		return err
+	}
+	s := &slot{msg: m, chunk: c, cost: min(inFlight, max(inFlight/mostInFlight, int64(len(c.Data))))}
+	if err := p.acquire(ctx, s.cost); err != nil {
+		return err
+	}
+	m.Data = bytes.Clone(c.Data)
+	s.chunk.Data, s.begun = m.Data, time.Now()
+	if p.options.Stored {
+		s.token = nuid.Next()
+		m.Header.Set(confirmHeader, p.inbox+s.token)
+	}
+	p.mu.Lock()
+	if len(p.slots) == 0 {
+		p.moved = s.begun
+	}
+	p.slots[m] = s
+	p.open++
+	if p.options.Stored {
+		p.tokens[s.token] = s
+	}
+	hold := p.full || len(p.waiting) > 0
+	if hold {
+		p.waiting = append(p.waiting, s)
+	}
+	p.mu.Unlock()
+	if !hold {
+		p.send(s)
+	}
+	return nil
+}
+
+// acquire waits for room in the window.
+func (p *Publisher) acquire(ctx context.Context, cost int64) error {
+	if p.window.TryAcquire(cost) {
+		return p.err()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(p.conn.broken, func() { cancel(context.Cause(p.conn.broken)) })()
+	if err := p.window.Acquire(ctx, cost); err != nil {
+		return fmt.Errorf("stream: publish: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+func (p *Publisher) err() error { return context.Cause(p.conn.broken) }
+
+// send hands a message to the client library. Its answer goes to acked or
+// refused.
+func (p *Publisher) send(s *slot) {
+	if _, err := p.js.PublishMsgAsync(s.msg); err != nil {
+		p.refused(s.msg, err)
+	}
+}
+
+// Flush waits until all is done that was put on its way.
+func (p *Publisher) Flush(ctx context.Context) error {
+	p.mu.Lock()
+	if p.open == 0 {
+		p.mu.Unlock()
+		return p.err()
+	}
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+	}
+	idle := p.idle
+	p.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-p.conn.broken.Done():
+		return p.err()
+	case <-ctx.Done():
+		return fmt.Errorf("stream: publish: %w", context.Cause(ctx))
+	}
+}
+
+// Totals counts what is done so far.
+func (p *Publisher) Totals() Totals {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.totals
+}
+
+// First returns the first line of a source that is not done.
+func (p *Publisher) First(source string) (line uint32, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.slots {
+		if s.chunk.Source == source && (!ok || s.chunk.Line < line) {
+			line, ok = s.chunk.Line, true
+		}
+	}
+	return line, ok
+}
+
+// Stalled says for how long nothing has got done, although something is on its
+// way.
+func (p *Publisher) Stalled() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.slots) == 0 {
+		return 0
+	}
+	return time.Since(p.moved)
+}
+
+// Close ends the publisher. What is not done then stays so.
+func (p *Publisher) Close() error {
+	p.ends()
+	p.wg.Wait()
+	var errs []error
+	for _, f := range p.cleanup {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}

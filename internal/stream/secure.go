@@ -1,0 +1,170 @@
+package stream
+
+// Who we are to the broker, and whether it is the one we mean. What is wrong
+// here does not get right by waiting, so none of it is waited for.
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A LoginError says that the broker does not let us in.
+type LoginError struct {
+	Server, User string
+	Err          error
+}
+
+func (e *LoginError) Error() string {
+	if e.User == "" {
+		return fmt.Sprintf("stream: the broker at %s asks who we are: %v", e.Server, e.Err)
+	}
+	return fmt.Sprintf("stream: the broker at %s does not let user %q in: %v", e.Server, e.User, e.Err)
+}
+
+func (e *LoginError) Unwrap() error { return e.Err }
+
+// Hint is what to type.
+func (e *LoginError) Hint() string {
+	if e.User == "" {
+		return "say it with NATS_USER and NATS_PASSWORD_FILE, or NATS_CREDS"
+	}
+	return "is this the password of that user? NATS_PASSWORD_FILE names a file that has it (broker credentials makes one for each role)"
+}
+
+// A TLSError says why there is no secure connection.
+type TLSError struct {
+	Server string
+	Err    error
+	hint   string
+}
+
+func (e *TLSError) Error() string {
+	return fmt.Sprintf("stream: no secure connection to %s: %v", e.Server, e.Err)
+}
+
+func (e *TLSError) Unwrap() error { return e.Err }
+
+// Hint is what to type.
+func (e *TLSError) Hint() string { return e.hint }
+
+// secure are the options of login and TLS.
+func (c Config) secure() (o []nats.Option, err error) {
+	switch {
+	case c.Creds != "":
+		o = append(o, nats.UserCredentials(c.Creds))
+	case c.User != "":
+		password, err := c.password()
+		if err != nil {
+			return nil, err
+		}
+		o = append(o, nats.UserInfo(c.User, password))
+	case c.Password+c.PasswordFile != "":
+		return nil, &LoginError{redacted(c.Servers), "", errors.New("there is a password, but no user")}
+	}
+	if c.CA != "" {
+		o = append(o, nats.RootCAs(c.CA))
+	}
+	if c.Cert != "" || c.Key != "" {
+		if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
+			return nil, &TLSError{redacted(c.Servers), err, "--tls-cert and --tls-key are PEM files that belong together"}
+		}
+		o = append(o, nats.ClientCert(c.Cert, c.Key))
+	}
+	return o, nil
+}
+
+func (c Config) password() (string, error) {
+	if c.PasswordFile == "" {
+		return c.Password, nil
+	}
+	if c.Password != "" {
+		return "", &LoginError{redacted(c.Servers), c.User, errors.New("NATS_PASSWORD and NATS_PASSWORD_FILE are both set, want one")}
+	}
+	text, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", &LoginError{redacted(c.Servers), c.User, err}
+	}
+	password := strings.TrimSpace(string(text))
+	if password == "" {
+		return "", &LoginError{redacted(c.Servers), c.User, fmt.Errorf("%s is empty", c.PasswordFile)}
+	}
+	return password, nil
+}
+
+// cutOffs is how often in a row a broker may hang up on us after the handshake.
+// One that dies does so once; one that does not like our certificate always,
+// and it may be too quick for us to hear why.
+const cutOffs = 3
+
+// hearWithin is how long a first connection may take after the broker has hung
+// up on it: the library was seen to try no second time.
+const hearWithin = 2 * time.Second
+
+// refusals ends a connection that is refused.
+func (c *Conn) refusals(config Config) nats.ConnErrHandler {
+	hungUp := 0 // the library calls from one goroutine
+	return func(nc *nats.Conn, err error) {
+		refused := &TLSError{redacted(config.Servers), err, wantsCertificate}
+		if !errors.Is(err, nats.ErrTLS) {
+			hungUp = 0
+		} else if hungUp++; hungUp == cutOffs {
+			c.fail(refused)
+		} else if hungUp == 1 && nc.Stats().OutMsgs == 0 {
+			time.AfterFunc(hearWithin, func() {
+				if !nc.IsConnected() && nc.Stats().OutMsgs == 0 {
+					c.fail(refused)
+				}
+			})
+		}
+		if err = refusal(err, config); err != nil {
+			c.fail(err)
+		}
+	}
+}
+
+const wantsCertificate = "the broker may want to see a certificate that its --tls-ca has signed: --tls-cert and --tls-key (NATS_CERT, NATS_KEY)"
+
+// refusal is the error of a broker that is there and will not have us, or that
+// we will not have; nil if err is another's.
+func refusal(err error, c Config) error {
+	server := redacted(c.Servers)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return &LoginError{server, c.User, err}
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return &TLSError{server, errors.New("the broker speaks no TLS"), "leave --tls-ca and --tls-cert (NATS_CA, NATS_CERT) away and say nats://, not tls://; or start the broker with --tls-cert and --tls-key"}
+	}
+	if hint := tlsHint(err); hint != "" {
+		return &TLSError{server, err, hint}
+	}
+	return nil
+}
+
+// tlsHint is what to type against an error of TLS, "" if err is none.
+func tlsHint(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "--tls-ca FILE (NATS_CA) names the authority that has signed the broker's certificate"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "the certificate is for other names than the one in --server: use one of those, or have it signed for this one"
+	}
+	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return "the broker needs another certificate: --tls-cert and --tls-key of broker"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the other side speaks no TLS"
+	}
+	// What the other side says against us has no type of its own.
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
+		return wantsCertificate
+	}
+	return ""
+}

@@ -1,0 +1,205 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"turnstile/internal/natsd"
+)
+
+// fortress is a broker that asks for passwords, and the passwords' folder.
+func fortress(t *testing.T, tls natsd.TLS) (b *broker, credentials string) {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := natsd.WriteCredentials(dir); err != nil {
+		t.Fatal(err)
+	}
+	b = &broker{maxBytes: 64 << 20, config: natsd.Config{
+		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
+		Auth: filepath.Join(dir, "broker"), TLS: tls,
+	}}
+	b.start(t)
+	t.Cleanup(func() { b.stop(t) })
+	return b, dir
+}
+
+func login(b *broker, credentials, user, role string) Config {
+	c := Config{Servers: b.URL(), Role: role, User: user, Log: slog.New(slog.DiscardHandler)}
+	if user != "" {
+		c.PasswordFile = filepath.Join(credentials, user, "password")
+	}
+	return c
+}
+
+// Each role can do all its work, over TLS and with a certificate of its own.
+func TestRolesSuffice(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	serverTLS := ca.certificate(t, "127.0.0.1")
+	b, credentials := fortress(t, natsd.TLS{Cert: serverTLS.cert, Key: serverTLS.key, CA: other.file})
+	ours := other.certificate(t, "")
+	dial := func(role string) *Conn {
+		config := login(b, credentials, role, role)
+		config.CA, config.Cert, config.Key = ca.file, ours.cert, ours.key
+		c, err := Connect(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.nc.Close() })
+		return c
+	}
+	producer, consumer := dial("producer"), dial("consumer")
+	r := reader(t, consumer, "db1")
+	serve(t, r, func(*Delivery) []byte { return stored(1) })
+	p := publisher(t, producer, PublisherOptions{Stored: true})
+	publish(t, p, 2, 11)
+	flush(t, p)
+	drained(t, r)
+	requested(t, producer, consumer)
+
+	again := reader(t, consumer, "db1") // a reset
+	if _, err := again.Drained(t.Context()); err != nil {
+		t.Error(err)
+	}
+	until(t, "what is done is purged", func() bool {
+		s, err := consumer.lookUp(t.Context())
+		return err == nil && s.CachedInfo().State.Msgs == 0
+	})
+	for _, c := range []*Conn{producer, consumer} {
+		if err := context.Cause(c.broken); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// requested sends a request, and waits for its answer.
+func requested(t *testing.T, producer, consumer *Conn) {
+	t.Helper()
+	requests, err := consumer.Requests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		d, err := requests.Next(t.Context())
+		if err == nil {
+			err = d.Confirm(stored(1))
+		}
+		answered <- err
+	}()
+	requester, err := producer.Requester()
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a request is answered", func() bool {
+		o, err := requester.Store(t.Context(), chunk(2))
+		if err != nil && !errors.Is(err, ErrNoConsumer) { // it may still be on its way to be one
+			t.Fatal(err)
+		}
+		return o.Stored == 1
+	})
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is wrong with a login or a certificate is said at once, with what to do.
+func TestRefusals(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	right, elsewhere := ca.certificate(t, "127.0.0.1"), ca.certificate(t, "example.org")
+	plain, credentials := fortress(t, natsd.TLS{})
+	secured, credentials2 := fortress(t, natsd.TLS{Cert: right.cert, Key: right.key})
+	misnamed, _ := fortress(t, natsd.TLS{Cert: elsewhere.cert, Key: elsewhere.key})
+	mutual, _ := fortress(t, natsd.TLS{Cert: right.cert, Key: right.key, CA: ca.file})
+	stranger := other.certificate(t, "")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	for name, c := range map[string]struct {
+		broker     *broker
+		user, role string
+		change     func(*Config)
+		text, hint string
+	}{
+		"no user":             {plain, "", "producer", nil, "asks who we are", "NATS_USER"},
+		"wrong password":      {plain, "producer", "producer", func(c *Config) { c.Password, c.PasswordFile = "guess", "" }, `does not let user "producer" in`, "NATS_PASSWORD_FILE"},
+		"unknown user":        {plain, "mallory", "producer", func(c *Config) { c.Password, c.PasswordFile = "guess", "" }, `does not let user "mallory" in`, "NATS_PASSWORD_FILE"},
+		"no password file":    {plain, "mallory", "producer", nil, "no such file", "NATS_PASSWORD_FILE"},
+		"empty password file": {plain, "producer", "producer", func(c *Config) { c.PasswordFile = empty }, "is empty", "NATS_PASSWORD_FILE"},
+		"two passwords":       {plain, "producer", "producer", func(c *Config) { c.Password = "x" }, "both set", "NATS_PASSWORD_FILE"},
+		"password, no user":   {plain, "", "producer", func(c *Config) { c.Password = "x" }, "no user", "NATS_USER"},
+		"the wrong role":      {plain, "producer", "consumer", nil, `forbids user "producer" what a consumer does`, "NATS_USER=consumer"},
+		"the other way round": {plain, "consumer", "producer", nil, `forbids user "consumer" what a producer does`, "NATS_USER=producer"},
+		"a monitor":           {plain, "monitor", "consumer", nil, "forbids", "NATS_USER=consumer"},
+		"TLS against plain":   {plain, "producer", "producer", func(c *Config) { c.CA = ca.file }, "speaks no TLS", "--tls-ca"},
+		"plain against TLS":   {secured, "", "producer", nil, "certificate signed by unknown authority", "--tls-ca FILE"},
+		"wrong authority":     {secured, "", "producer", func(c *Config) { c.CA = other.file }, "certificate signed by unknown authority", "--tls-ca FILE"},
+		"no such authority":   {secured, "", "producer", func(c *Config) { c.CA = "/none" }, "no such file", ""},
+		"another name":        {misnamed, "", "producer", func(c *Config) { c.CA = ca.file }, "127.0.0.1", "--server"},
+		"no certificate":      {mutual, "", "producer", func(c *Config) { c.CA = ca.file }, "no secure connection", "--tls-cert"},
+		"wrong certificate":   {mutual, "", "producer", func(c *Config) { c.CA, c.Cert, c.Key = ca.file, stranger.cert, stranger.key }, "no secure connection", "--tls-cert"},
+		"cert without key":    {mutual, "", "producer", func(c *Config) { c.CA, c.Cert = ca.file, stranger.cert }, "no secure connection", "--tls-key"},
+		"TLS, wrong password": {secured, "producer", "producer", func(c *Config) { c.CA = ca.file }, `does not let user "producer" in`, "NATS_PASSWORD_FILE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := login(c.broker, credentials, c.user, c.role)
+			if c.change != nil {
+				c.change(&config)
+			}
+			start := time.Now()
+			err := work(t, config)
+			if err == nil || !strings.Contains(err.Error(), c.text) {
+				t.Fatalf("%v, want %q", err, c.text)
+			}
+			if hint := hintOf(err); !strings.Contains(hint, c.hint) {
+				t.Errorf("%v\nhint %q, want %q", err, hint, c.hint)
+			}
+			if took := time.Since(start); took > 4*time.Second {
+				t.Errorf("it took %s to say so", took)
+			}
+		})
+	}
+	config := login(secured, credentials2, "producer", "producer")
+	config.CA = ca.file
+	if err := work(t, config); err != nil {
+		t.Error("with all right:", err)
+	}
+}
+
+// work is the least that a role does.
+func work(t *testing.T, config Config) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, err := Connect(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer c.nc.Close()
+	_, err = c.Stream(ctx)
+	return err
+}
+
+// hintOf finds the hint that the command would print.
+func hintOf(err error) string {
+	for ; err != nil; err = unwrap(err) {
+		if h, ok := err.(interface{ Hint() string }); ok {
+			return h.Hint()
+		}
+	}
+	return ""
+}
+
+func unwrap(err error) error {
+	if u, ok := err.(interface{ Unwrap() error }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}

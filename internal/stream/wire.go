@@ -1,0 +1,67 @@
+package stream
+
+// The form of a message: a chunk's bytes as they stand in the file, and
+// headers that say where that is.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/mta"
+)
+
+// encode makes a message of a chunk. A column name with a line break in it
+// travels with a blank instead, for a header can't hold one.
+func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
+	if len(c.Columns) > math.MaxUint16/2 {
+		return nil, fmt.Errorf("stream: %s: the header record has %d bytes, want %d at most", c.Source, len(c.Columns), math.MaxUint16/2)
+	}
+	m := &nats.Msg{Subject: subject, Data: c.Data, Header: nats.Header{
+		sourceHeader:  {c.Source},
+		lineHeader:    {strconv.FormatUint(uint64(c.Line), 10)},
+		columnsHeader: {strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(c.Columns)},
+	}}
+	if c.Length != 0 {
+		m.Header.Set(lengthHeader, strconv.FormatInt(c.Length, 10))
+	}
+	return m, nil
+}
+
+// Overhead is about how many bytes of a message are not the chunk's.
+func Overhead(source, columns string) int { return 256 + 2*len(source) + len(columns) }
+
+// decode makes a chunk of a message, or says why it is none of ours. Anyone
+// may publish: nothing is taken on trust.
+func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
+	if len(h[sourceHeader]) == 0 && len(h[lineHeader]) == 0 {
+		return c, errors.New("not a message of ours: it has no Turnstile headers")
+	}
+	c = mta.Chunk{Source: h.Get(sourceHeader), Columns: h.Get(columnsHeader), Data: body}
+	if err := mta.CheckSource(c.Source); err != nil {
+		return c, fmt.Errorf("header %s: %w", sourceHeader, err)
+	}
+	line, err := strconv.ParseUint(h.Get(lineHeader), 10, 32)
+	if err != nil || line == 0 {
+		return c, fmt.Errorf("header %s is %.20q, want a line number", lineHeader, h.Get(lineHeader))
+	}
+	c.Line = uint32(line)
+	if len(body) == 0 {
+		return c, errors.New("it has no rows")
+	}
+	if last := line + uint64(bytes.Count(body, []byte{'\n'})); last > math.MaxUint32 {
+		return c, fmt.Errorf("its last line would be %d, want %d at most", last, uint32(math.MaxUint32))
+	}
+	if length, ok := h[lengthHeader]; ok {
+		c.Length, err = strconv.ParseInt(length[0], 10, 64)
+		if err != nil || c.Length < int64(len(body)) {
+			return c, fmt.Errorf("header %s is %.20q, want the length of a line", lengthHeader, length[0])
+		}
+	}
+	return c, nil
+}
