@@ -1,0 +1,197 @@
+package store
+
+// What is opened, what is refused and left as it was, and who may write.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"turnstile/internal/mta"
+)
+
+func TestMovedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Skipf("SKIPPED: this system does not rename an open file: %v", err)
+	}
+	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 1)}, Dims: testDims}
+	_, err := d.Write(t.Context(), b)
+	if _, ok := errors.AsType[*MovedError](err); !ok {
+		t.Errorf("error %v: rows must not go where nobody looks for them", err)
+	}
+}
+
+func TestNotOurs(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.db")
+	if err := os.WriteFile(text, []byte(strings.Repeat("not a database ", 100)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(dir, "other.db")
+	db, err := sql.Open("sqlite", dsn(other, "", time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE t (x)"); err != nil {
+		t.Fatal(err)
+	}
+	newer := filepath.Join(dir, "newer.db")
+	d := open(t, newer)
+	if _, err := d.conn.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{text, other, newer} {
+		_, err := Open(t.Context(), path, Options{})
+		if _, ok := errors.AsType[*ForeignError](err); !ok {
+			t.Errorf("open %s: %v", path, err)
+		}
+		_, err = OpenReader(t.Context(), path)
+		if _, ok := errors.AsType[*ForeignError](err); !ok {
+			t.Errorf("read %s: %v", path, err)
+		}
+	}
+	absent := filepath.Join(dir, "absent.db")
+	_, err = OpenReader(t.Context(), absent)
+	if _, ok := errors.AsType[*AbsentError](err); !ok {
+		t.Errorf("read an absent database: %v", err)
+	}
+	if _, err := os.Stat(absent); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a reader made a database")
+	}
+}
+
+// A database of another program is not changed by the attempt to open it.
+func TestNotOursIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE t (x)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), path, Options{}); err == nil {
+		t.Fatal("it was opened")
+	}
+	after, err := os.ReadFile(path)
+	if err != nil || string(before) != string(after) {
+		t.Errorf("the file was changed, in its journal mode for example (%v)", err)
+	}
+	if left, err := filepath.Glob(path + "-*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestOpenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b?c#d%20", "rides.db")
+	d := open(t, path)
+	again := open(t, path)
+	if d.ID() == "" || d.ID() != again.ID() {
+		t.Errorf("ids %q and %q, want the same", d.ID(), again.ID())
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	var mode string
+	var synchronous int
+	if err := d.conn.QueryRowContext(t.Context(), "SELECT * FROM pragma_journal_mode, pragma_synchronous").Scan(&mode, &synchronous); err != nil || mode != "wal" || synchronous != 2 {
+		t.Errorf("journal mode %s, synchronous %d (%v), want wal and 2", mode, synchronous, err)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	for _, mode := range []string{"delete", "wal"} {
+		path := filepath.Join(t.TempDir(), "new", "rides.db")
+		if err := Create(t.Context(), path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if n := number1(t, path, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = '"+mode+"'"); n != 1 {
+			t.Errorf("journal mode is not %s", mode)
+		}
+		if n := number1(t, path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%STRICT'"); n != 0 {
+			t.Errorf("%d tables are not STRICT", n)
+		}
+		if err := Create(t.Context(), path, mode); err == nil {
+			t.Error("it was created a second time")
+		}
+	}
+}
+
+func TestLockIsExclusive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	first, err := Lock(t.Context(), path, func() { t.Error("nobody has the lock") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan struct{})
+	got := make(chan error, 1)
+	go func() {
+		second, err := Lock(t.Context(), path, func() { close(waiting) })
+		if err == nil {
+			err = second.Unlock()
+		}
+		got <- err
+	}()
+	<-waiting
+	select {
+	case err := <-got:
+		t.Fatalf("two have the lock (%v)", err)
+	default:
+	}
+	if err := first.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	third, err := Lock(t.Context(), path, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Unlock()
+	if _, err := Lock(ctx, path, func() {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled wait: %v", err)
+	}
+}
+
+// By whatever name, it is one database and one lock.
+func TestLockByAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "rides.db"), filepath.Join(dir, "link.db")
+	open(t, path)
+	if err := os.Symlink(path, link); err != nil {
+		if runtime.GOOS != "windows" {
+			t.Fatal(err)
+		}
+		t.Skipf("SKIPPED: this Windows makes no symbolic links: %v", err)
+	}
+	lock, err := Lock(t.Context(), path, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := Lock(ctx, link, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("two have the lock of one database: %v", err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Error(err)
+	}
+}

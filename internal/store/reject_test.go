@@ -1,0 +1,118 @@
+package store
+
+// What is rejected, mended, and rejected again.
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"turnstile/internal/mta"
+)
+
+func TestRejectKeepsItsRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	record := []byte("a,\xff\x00,\"\n")
+	b := &mta.Batch{Parts: []mta.Part{{Source: "a.csv", Columns: "a,b,c", Rejects: []mta.Reject{
+		{Line: 7, Column: "ridership", Reason: "why", Record: record}, {Line: 8},
+	}}}}
+	for range 2 {
+		if _, err := d.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := rejectsOf(t, path, "a.csv")
+	if len(got) != 2 {
+		t.Fatalf("%d rejects, want 2", len(got))
+	}
+	if x := got[0]; !bytes.Equal(x.Record, record) || x.Line != 7 || x.Column != "ridership" || x.Reason != "why" || x.Columns != "a,b,c" {
+		t.Errorf("kept as %+v", x)
+	}
+	if others := rejectsOf(t, path, "b.csv"); len(others) != 0 {
+		t.Errorf("rejects of another source: %+v", others)
+	}
+}
+
+func rejectsOf(t *testing.T, path, source string) (list []Reject) {
+	t.Helper()
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Rejects(t.Context(), source, func(x Reject) error { list = append(list, x); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// The steps of a story at one line of a file, each a part of its own: what is
+// left is the same whether they come in one batch or in many.
+func TestMending(t *testing.T) {
+	row := func(riders int64) mta.Part {
+		return mta.Part{Source: "a.csv", Rides: []mta.Ride{{Line: 5, Ridership: riders, Raw: fmt.Append(nil, "row ", riders)}}}
+	}
+	bad := mta.Part{Source: "a.csv", Rejects: []mta.Reject{{Line: 5, Reason: "bad", Record: []byte("bad")}}}
+	badRow2 := mta.Part{Source: "a.csv", Rejects: []mta.Reject{{Line: 5, Reason: "bad", Record: []byte("row 2")}}}
+	for _, story := range []struct {
+		name  string
+		steps []mta.Part
+		left  []string
+	}{
+		{"mended", []mta.Part{bad, row(1)}, nil},
+		{"mended, and both delivered again", []mta.Part{bad, row(1), bad, row(1)}, nil},
+		{"spoiled", []mta.Part{row(1), bad}, []string{"bad"}},
+		{"another version", []mta.Part{row(1), row(2)}, []string{"row 2"}},
+		{"another version outlives the stored one's return", []mta.Part{row(1), row(2), row(1)}, []string{"row 2"}},
+		{"another version outlives mending", []mta.Part{bad, row(1), row(2), bad, row(1)}, []string{"row 2"}},
+		{"another version does not mend", []mta.Part{row(1), bad, row(2)}, []string{"bad", "row 2"}},
+		{"a flaw that turns out to be another version", []mta.Part{row(1), badRow2, row(2), row(1)}, []string{"row 2"}},
+		{"another version stays one", []mta.Part{row(1), row(2), badRow2, row(1)}, []string{"row 2"}},
+	} {
+		t.Run(story.name, func(t *testing.T) {
+			for _, size := range []int{1, 2, len(story.steps)} {
+				path := filepath.Join(t.TempDir(), "rides.db")
+				d := open(t, path)
+				for parts := range slices.Chunk(story.steps, size) {
+					if _, err := d.Write(t.Context(), &mta.Batch{Parts: parts, Dims: testDims}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var left []string
+				for _, x := range rejectsOf(t, path, "") {
+					left = append(left, string(x.Record))
+				}
+				slices.Sort(left)
+				if !slices.Equal(left, story.left) {
+					t.Errorf("%d steps a batch: left are %q, want %q", size, left, story.left)
+				}
+			}
+		})
+	}
+}
+
+func TestDiffersIsSaidOnce(t *testing.T) {
+	var log strings.Builder
+	d, err := Open(t.Context(), filepath.Join(t.TempDir(), "rides.db"), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for n := range int64(3) {
+		p := rides("a.csv", 2, 100)
+		for i := range p.Rides {
+			p.Rides[i].Ridership += n
+		}
+		if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{p}, Dims: testDims}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "--source"); n != 1 {
+		t.Errorf("the hint is given %d times, want once:\n%s", n, &log)
+	}
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"turnstile/internal/mta"
+)
+
+func open(t testing.TB, path string) *DB {
+	t.Helper()
+	d, err := Open(t.Context(), path, Options{BusyTimeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+var errInjected = errors.New("injected")
+
+// failOnce makes a transaction fail before its commit, all its work done.
+func failOnce(t *testing.T, d *DB, b *mta.Batch) {
+	t.Helper()
+	d.failCommit = func() error { return errInjected }
+	_, err := d.Write(t.Context(), b)
+	d.failCommit = nil
+	if !errors.Is(err, errInjected) {
+		t.Fatalf("error %v, want the injected one", err)
+	}
+}
+
+func rides(source string, from, n uint32) mta.Part {
+	p := mta.Part{Source: source, Columns: "x"}
+	for i := range n {
+		p.Rides = append(p.Rides, mta.Ride{Line: from + i, At: int64(i), Ridership: 1, Raw: []byte("raw")})
+	}
+	return p
+}
+
+func number1(t *testing.T, path, query string) (n int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(path, "ro", time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// An id that was handed out in a transaction that failed belongs to another
+// row afterwards. A cache that remembers it stores wrong stations silently.
+func TestRollbackForgetsIDs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 1)}, Dims: testDims}
+	b.Parts[0].Rides[0].Station = 0
+	failOnce(t, d, b)
+	other := &mta.Batch{Parts: []mta.Part{rides("b.csv", 2, 1)}, Dims: testDims}
+	other.Parts[0].Rides[0].Station = 1 // takes the id that was rolled back
+	for _, x := range []*mta.Batch{other, b} {
+		if _, err := d.Write(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := number1(t, path, "SELECT count(*) FROM ridership WHERE source = 'a.csv' AND station_complex = '49 St (N,R,W)'"); n != 1 {
+		t.Error("the row has another row's station")
+	}
+	if n := number1(t, path, "SELECT count(*) FROM ridership WHERE source = 'b.csv' AND station_complex IS NULL"); n != 1 {
+		t.Error("the other row has a wrong station")
+	}
+}
+
+// With a new epoch the same index means another station.
+func TestNewEpoch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	swapped := mta.Dimensions{Epoch: 2, Stations: []mta.Station{testDims.Stations[1], testDims.Stations[0]}, Fares: testDims.Fares}
+	for i, dims := range []mta.Dimensions{testDims, swapped} {
+		if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", uint32(2+i), 1)}, Dims: dims}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := number1(t, path, "SELECT count(*) FROM ridership WHERE station_complex IS NULL AND line = 3"); n != 1 {
+		t.Error("the row has the station of the epoch before")
+	}
+}
+
+// A station that is stored while a file is verified is looked up again.
+func TestVerifyBesideAWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	first, second := rides("a.csv", 2, 1), rides("a.csv", 3, 1)
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	step := 0
+	v, err := r.Verify(t.Context(), "a.csv", 0, func() (*mta.Batch, error) {
+		switch step++; step {
+		case 1:
+			return &mta.Batch{Parts: []mta.Part{first}, Dims: testDims}, nil
+		case 2:
+			_, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{first, second}, Dims: testDims})
+			return &mta.Batch{Parts: []mta.Part{second}, Dims: testDims}, err
+		}
+		return nil, io.EOF
+	})
+	if err != nil || v.Missing != 1 || v.Stored != 1 || v.Extra != 0 {
+		t.Errorf("verdict %+v (%v), want one missing, then one stored", v, err)
+	}
+}
+
+// What another connection changes is noticed.
+func TestOthersChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 1)}, Dims: testDims}
+	if _, err := d.Write(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("DELETE FROM ride; DELETE FROM station; DELETE FROM source; INSERT INTO source VALUES (1, 'z.csv', 'x', ''); "); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if n := number1(t, path, "SELECT count(*) FROM ridership WHERE source = 'a.csv'"); n != 1 {
+		t.Error("the row is not there with its source and station")
+	}
+}
+
+// Runs that are not in order must not be appended.
+func TestOutOfOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 5000, 10), rides("a.csv", 100, 200), rides("a.csv", 300, 200), rides("a.csv", 5010, 100)}, Dims: testDims}
+	o, err := d.Write(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range b.Parts {
+		if o[i].Stored != len(p.Rides) {
+			t.Errorf("part %d: %+v", i, o[i])
+		}
+	}
+	if n := number1(t, path, "SELECT count(*) FROM ride WHERE (id & 0xffffffff) BETWEEN 100 AND 499 OR (id & 0xffffffff) BETWEEN 5000 AND 5109"); n != 510 {
+		t.Errorf("%d rows are at their lines, want 510", n)
+	}
+}
+
+func TestBusyPassesAndGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 100)}, Dims: testDims}
+	db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write(t.Context(), b); !IsBusy(err) || !Passes(err) {
+		t.Fatalf("error %v, want busy", err)
+	}
+	if _, err := db.Exec("COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := d.Write(t.Context(), b); err != nil || o[0].Stored != 100 {
+		t.Errorf("afterwards: %v, %v", o, err)
+	}
+}
+
+// A cancelled write leaves nothing, and no lock.
+func TestCancelled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 100)}, Dims: testDims}
+	ctx, cancel := context.WithCancel(t.Context())
+	d.failCommit = func() error { cancel(); return nil }
+	if _, err := d.Write(ctx, b); err == nil {
+		t.Fatal("a cancelled commit must not succeed")
+	}
+	d.failCommit = nil
+	if o, err := d.Write(t.Context(), b); err != nil || o[0].Stored != 100 {
+		t.Errorf("afterwards: %v, %v", o, err)
+	}
+}
+
+// Who starts in the middle of a file is not told of the lines before.
+func TestVerifyFromLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 10)}, Dims: testDims}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for from, extra := range map[uint32]int64{0: 4, 5: 1, 6: 0} {
+		sent := false
+		v, err := r.Verify(t.Context(), "a.csv", from, func() (*mta.Batch, error) {
+			if sent {
+				return nil, io.EOF
+			}
+			sent = true
+			return &mta.Batch{Parts: []mta.Part{rides("a.csv", 6, 6)}, Dims: testDims}, nil
+		})
+		if err != nil || v.Records != 6 || v.Missing != 0 || v.Extra != extra {
+			t.Errorf("from line %d: %+v (%v), want 6 records, %d extra", from, v, err, extra)
+		}
+	}
+}

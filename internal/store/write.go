@@ -1,0 +1,192 @@
+package store
+
+// One batch, one transaction.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+
+	"turnstile/internal/mta"
+)
+
+// A MovedError says that the file we write to is no longer the database at its
+// path: it was removed, renamed or replaced. What is written goes nowhere.
+type MovedError struct{ Path string }
+
+func (e *MovedError) Error() string {
+	return "store: " + e.Path + " was removed or replaced while it was open"
+}
+
+// Hint says what to do about it.
+func (e *MovedError) Hint() string {
+	return "start again: what was not acknowledged is still in the queue"
+}
+
+// Write stores a batch in one transaction and returns what became of each
+// part. When it returns, the batch is on disk. After an error nothing of it is
+// stored, or all of it and only the answer was lost; the same batch may be
+// written again. See [Passes] for which errors that is worth it.
+func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
+	w := &writing{DB: d, ctx: ctx, batch: b, outcomes: make([]mta.Outcome, len(b.Parts))}
+	if err := d.connected(ctx); err != nil {
+		return nil, err
+	}
+	if err := transact(ctx, d.conn, w.all); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: write %d rows: %w", b.Rows(), err), d.reset())
+	}
+	if err := d.moved(); err != nil {
+		return nil, err
+	}
+	if err := d.watchWAL(ctx); err != nil {
+		// The batch is stored. Whatever this was, the next Write meets it.
+		d.log.Warn("can't look after the WAL", "error", err)
+	}
+	return w.outcomes, nil
+}
+
+// moved looks whether the rows went where others will look for them.
+func (d *DB) moved() error {
+	if now, err := os.Stat(d.path); err != nil || !os.SameFile(now, d.file) {
+		return &MovedError{d.path}
+	}
+	return nil
+}
+
+// A writing is a transaction in the making.
+type writing struct {
+	*DB
+	ctx      context.Context
+	batch    *mta.Batch
+	outcomes []mta.Outcome
+}
+
+// all is the whole of a transaction between BEGIN and COMMIT.
+func (w *writing) all() error {
+	var version int64
+	if err := w.query(w.ctx, &version, "PRAGMA data_version"); err != nil {
+		return err
+	}
+	w.cache.refresh(version, w.batch.Dims.Epoch)
+	for _, source := range w.sources() {
+		if err := w.source(source); err != nil {
+			return fmt.Errorf("source %s: %w", source, err)
+		}
+	}
+	if w.failCommit != nil {
+		return w.failCommit()
+	}
+	return nil
+}
+
+// sources are the data sets of the batch, in order of arrival.
+func (w *writing) sources() (names []string) {
+	seen := map[string]bool{}
+	for i := range w.batch.Parts {
+		p := &w.batch.Parts[i]
+		if !seen[p.Source] && len(p.Rides)+len(p.Rejects) > 0 {
+			seen[p.Source] = true
+			names = append(names, p.Source)
+		}
+	}
+	return names
+}
+
+// source stores what the batch has of one data set.
+func (w *writing) source(name string) error {
+	id, err := w.sourceID(name)
+	if err != nil {
+		return err
+	}
+	rows, err := w.rows(name, id)
+	if err != nil {
+		return err
+	}
+	s := &settling{writing: w, source: id, name: name, rows: rows, fate: make([]fate, len(rows))}
+	defer func() {
+		w.table.hide()
+		clear(rows) // or the memory of the cache would keep the rides
+	}()
+	if err := s.insert(); err != nil {
+		return err
+	}
+	return s.rejects()
+}
+
+func (w *writing) sourceID(name string) (int64, error) {
+	if id, ok := w.cache.sources[name]; ok {
+		return id, nil
+	}
+	columns := ""
+	for i := range w.batch.Parts {
+		if w.batch.Parts[i].Source == name {
+			columns = w.batch.Parts[i].Columns
+			break
+		}
+	}
+	var id int64
+	err := w.query(w.ctx, &id, `INSERT INTO source (name, columns, first_seen) VALUES (?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET name = name RETURNING id`, name, columns, now())
+	if err != nil {
+		return 0, err
+	}
+	w.cache.sources[name] = id
+	return id, nil
+}
+
+// rows lists the rides of a data set with the ids they are stored under.
+func (w *writing) rows(name string, source int64) ([]row, error) {
+	rows := w.cache.rows[:0]
+	for i := range w.batch.Parts {
+		p := &w.batch.Parts[i]
+		if p.Source != name {
+			continue
+		}
+		for j := range p.Rides {
+			r := &p.Rides[j]
+			station, err := w.station(r.Station)
+			if err != nil {
+				return nil, err
+			}
+			fare, err := w.fare(r.Fare)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row{r, i, source<<32 | int64(r.Line), station, fare})
+		}
+	}
+	w.cache.rows = rows
+	return rows, nil
+}
+
+// exec runs a statement that is prepared once a connection.
+func (d *DB) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := d.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+func (d *DB) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := d.st[query]; ok {
+		return s, nil
+	}
+	s, err := d.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	d.st[query] = s
+	return s, nil
+}
+
+// query reads one number.
+func (d *DB) query(ctx context.Context, into *int64, query string, args ...any) error {
+	s, err := d.statement(ctx, query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(ctx, args...).Scan(into)
+}
