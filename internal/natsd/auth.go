@@ -1,0 +1,181 @@
+package natsd
+
+// Who may log in, and what each may do: as much as its work needs.
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// clusterRole is who brokers are to each other.
+const clusterRole = "cluster"
+
+// systemAccount is NATS's own account. Its users see how the server does, and
+// no row.
+const systemAccount = "SYS"
+
+// rights are what each role may do. A user name is a role's. What is not
+// allowed meets silence: the client learns of it by an error beside the call.
+var rights = map[string]*server.Permissions{
+	"producer": {
+		Publish: allow("mta.ridership.>", "mta.now.>", "$JS.API.STREAM.INFO.MTA"),
+		// Not _INBOX.>, where all others hear their answers.
+		Subscribe: allow("_INBOX_producer.>", "turnstile.confirm.>"),
+	},
+	"consumer": {
+		Publish: allow("$JS.API.STREAM.INFO.MTA", "$JS.API.STREAM.PURGE.MTA", "$JS.API.STREAM.MSG.GET.MTA",
+			"$JS.API.CONSUMER.CREATE.MTA.writer", "$JS.API.CONSUMER.INFO.MTA.writer",
+			"$JS.API.CONSUMER.MSG.NEXT.MTA.writer", "$JS.API.CONSUMER.RESET.MTA.writer",
+			"$JS.ACK.MTA.writer.>", "turnstile.confirm.>"),
+		Subscribe: allow("_INBOX_consumer.>", "mta.now.>"),
+	},
+	// monitor looks and changes nothing: of the system's requests those that answer.
+	"monitor": {
+		Publish: allow("$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*",
+			"$SYS.REQ.SERVER.*.STATSZ", "$SYS.REQ.SERVER.*.VARZ", "$SYS.REQ.SERVER.*.CONNZ", "$SYS.REQ.SERVER.*.SUBSZ",
+			"$SYS.REQ.SERVER.*.ROUTEZ", "$SYS.REQ.SERVER.*.ACCOUNTZ", "$SYS.REQ.SERVER.*.JSZ", "$SYS.REQ.SERVER.*.HEALTHZ",
+			"$SYS.REQ.ACCOUNT.*.CONNZ", "$SYS.REQ.ACCOUNT.*.SUBSZ", "$SYS.REQ.ACCOUNT.*.INFO", "$SYS.REQ.ACCOUNT.*.JSZ"),
+		Subscribe: allow("_INBOX.>", "_INBOX_monitor.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"),
+	},
+	// admin makes and mends the queue, and so may do anything to it.
+	"admin": nil,
+}
+
+func allow(subjects ...string) *server.SubjectPermission {
+	return &server.SubjectPermission{Allow: subjects}
+}
+
+// Roles are all there are: those of clients, and the brokers' own.
+func Roles() []string {
+	return append(slices.Sorted(maps.Keys(rights)), clusterRole)
+}
+
+// auth sets the users, and how this process itself gets in.
+func (c Config) auth(s *setup) error {
+	s.login = func(*nats.Options) error { return nil }
+	s.ours = len(s.Users)+len(s.Nkeys)+len(s.Accounts)+len(s.TrustedOperators) == 0 &&
+		s.Username == "" && s.Authorization == "" && s.AuthCallout == nil
+	switch {
+	case c.Auth == "":
+		return nil
+	case !s.ours:
+		return &AuthError{c.Auth, fmt.Errorf("%s has users of its own", c.File), "leave one of the two away: --auth, or the users and accounts in the file"}
+	}
+	secrets, err := readSecrets(c.Auth)
+	if err != nil {
+		return err
+	}
+	// Without such a block, a server with no account but its own and the
+	// system's lets in anyone who gives no name. It can't be set otherwise.
+	if err := s.ProcessConfigString("authorization { timeout: 5 }"); err != nil {
+		return fmt.Errorf("natsd: %w", err)
+	}
+	system := server.NewAccount(systemAccount)
+	s.Accounts, s.SystemAccount = append(s.Accounts, system), systemAccount
+	for role, secret := range secrets {
+		if role == clusterRole {
+			join(s.Options, secret)
+			continue
+		}
+		u := &server.User{Username: role, Password: secret, Permissions: rights[role]}
+		if role == "monitor" {
+			u.Account = system
+		}
+		s.Users = append(s.Users, u)
+	}
+	return ourselves(s)
+}
+
+// ourselves adds the user that this process is. Its password is never outside.
+func ourselves(s *setup) error {
+	password := rand.Text()
+	secret, err := hash(password)
+	if err != nil {
+		return fmt.Errorf("natsd: %w", err)
+	}
+	s.Users = append(s.Users, &server.User{
+		Username: "broker", Password: secret,
+		AllowedConnectionTypes: map[string]struct{}{jwt.ConnectionTypeInProcess: {}},
+	})
+	s.login = nats.UserInfo("broker", password)
+	return nil
+}
+
+// join has the brokers of a cluster ask each other for a password. One that
+// the file has stays.
+func join(o *server.Options, password string) {
+	if o.Cluster.Port == 0 || o.Cluster.Username != "" {
+		return
+	}
+	// What others of the cluster tell us to dial gets these by the server itself.
+	o.Cluster.Username, o.Cluster.Password = clusterRole, password
+	for _, route := range o.Routes {
+		if route.User == nil {
+			route.User = url.UserPassword(clusterRole, password)
+		}
+	}
+}
+
+// readSecrets reads what stands for each role's password: its bcrypt hash. A
+// file may hold the password itself, but for the brokers' own is hashed here.
+func readSecrets(dir string) (map[string]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, &AuthError{dir, err, "to make it: broker credentials"}
+	}
+	secrets := map[string]string{}
+	for _, e := range entries {
+		role := e.Name()
+		if e.IsDir() || strings.HasPrefix(role, ".") {
+			continue // a mounted secret has links of such names beside it
+		}
+		if !slices.Contains(Roles(), role) {
+			return nil, &AuthError{dir, fmt.Errorf("%s is no role", role), "a file's name is a role's: " + strings.Join(Roles(), ", ")}
+		}
+		if secrets[role], err = readSecret(filepath.Join(dir, role), role != clusterRole); err != nil {
+			return nil, &AuthError{dir, err, "a file holds a password, or its bcrypt hash"}
+		}
+	}
+	if len(secrets) == 0 {
+		return nil, &AuthError{dir, errors.New("it holds no passwords"), "to make some: broker credentials"}
+	}
+	return secrets, nil
+}
+
+func readSecret(file string, hashed bool) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	if _, err := bcrypt.Cost([]byte(secret)); err == nil || !hashed {
+		return secret, nil
+	}
+	if secret, err = hash(secret); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	return secret, nil
+}
+
+// hash is quick where others must be slow: a password that we made can't be
+// guessed however quickly one tries, and the hash of one that the user made
+// lives in this process only, beside the password itself.
+func hash(password string) (string, error) {
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	return string(h), err
+}

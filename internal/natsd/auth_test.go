@@ -1,0 +1,193 @@
+package natsd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+func credentials(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := WriteCredentials(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func password(t *testing.T, dir, role string) string {
+	t.Helper()
+	text, err := os.ReadFile(clientFile(dir, role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// With passwords, nobody gets in without one: not into the rows, and not as
+// the broker itself from outside.
+func TestNobodyWithoutPassword(t *testing.T) {
+	dir := credentials(t)
+	s := started(t, func(c *Config) { c.Auth, c.Listen = filepath.Join(dir, "broker"), "0.0.0.0:0" })
+	for name, option := range map[string]nats.Option{
+		"no name":       nats.Name("test"),
+		"no password":   nats.UserInfo("producer", ""),
+		"other's":       nats.UserInfo("consumer", password(t, dir, "producer")),
+		"a hash":        nats.UserInfo("producer", must(os.ReadFile(brokerFile(dir, "producer")))(t)),
+		"the brokers'":  nats.UserInfo("cluster", must(os.ReadFile(brokerFile(dir, "cluster")))(t)),
+		"broker itself": nats.UserInfo("broker", ""),
+	} {
+		if nc, err := nats.Connect(s.URL(), option); err == nil {
+			nc.Close()
+			t.Errorf("%s: let in", name)
+		} else if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal("in process:", err)
+	}
+	nc.Close()
+}
+
+func must(b []byte, err error) func(*testing.T) string {
+	return func(t *testing.T) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+}
+
+// What a role may not do.
+func TestRolesAreKeptApart(t *testing.T) {
+	dir := credentials(t)
+	s := started(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
+	if !s.Alone() {
+		t.Error("a broker with our users makes its stream itself")
+	}
+	for _, c := range []struct {
+		role, act, subject string
+		allowed            bool
+	}{
+		{"producer", "publish", "mta.ridership.a", true},
+		{"producer", "publish", "mta.now.a", true},
+		{"producer", "publish", "turnstile.confirm.x", false},
+		{"producer", "publish", "$JS.API.STREAM.PURGE.MTA", false},
+		{"producer", "publish", "$JS.API.STREAM.DELETE.MTA", false},
+		{"producer", "publish", "$JS.API.CONSUMER.CREATE.MTA.writer", false},
+		{"producer", "publish", "$JS.API.STREAM.MSG.GET.MTA", false},
+		{"producer", "publish", "$JS.ACK.MTA.writer.1.1.1.1.0", false},
+		{"producer", "hear", "mta.ridership.>", false},
+		{"producer", "hear", "mta.now.>", false},
+		{"producer", "hear", "_INBOX.>", false},
+		{"producer", "hear", "turnstile.confirm.x.*", true},
+		{"consumer", "publish", "mta.ridership.a", false},
+		{"consumer", "publish", "$JS.API.STREAM.DELETE.MTA", false},
+		{"consumer", "publish", "$JS.API.STREAM.UPDATE.MTA", false},
+		{"consumer", "publish", "turnstile.confirm.x", true},
+		{"consumer", "hear", "mta.now.>", true},
+		{"consumer", "hear", "_INBOX_producer.>", false},
+		{"monitor", "publish", "$SYS.REQ.SERVER.PING", true},
+		{"monitor", "publish", "$SYS.REQ.SERVER.X.RELOAD", false},
+		{"monitor", "publish", "$SYS.REQ.SERVER.X.KICK", false},
+		{"monitor", "publish", "mta.ridership.a", false},
+		{"monitor", "hear", "mta.ridership.>", false},
+		{"admin", "publish", "$JS.API.STREAM.DELETE.MTA", true},
+	} {
+		if got := tried(t, s, dir, c.role, c.act, c.subject); got != c.allowed {
+			t.Errorf("%s may %s %s: %v, want %v", c.role, c.act, c.subject, got, c.allowed)
+		}
+	}
+}
+
+func tried(t *testing.T, s *Server, dir, role, act, subject string) bool {
+	t.Helper()
+	nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if act == "hear" {
+		_, err = nc.SubscribeSync(subject)
+	} else {
+		err = nc.Publish(subject, []byte("x"))
+	}
+	if err := errors.Join(err, nc.FlushTimeout(10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return nc.LastError() == nil // errors come before the answer to the flush
+}
+
+// A monitor sees how the server does.
+func TestMonitorIsAnswered(t *testing.T) {
+	dir := credentials(t)
+	s := started(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
+	nc, err := nats.Connect(s.URL(), nats.UserInfo("monitor", password(t, dir, "monitor")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	answer, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", nil, 10*time.Second)
+	if err != nil || !strings.Contains(string(answer.Data), `"config"`) {
+		t.Errorf("%v: %v", answer, err)
+	}
+}
+
+func TestCredentialsAreMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	made, err := WriteCredentials(dir)
+	if err != nil || len(made) != len(Roles()) {
+		t.Fatal(made, err)
+	}
+	before := password(t, dir, "producer")
+	if len(before) < 26 || before == password(t, dir, "consumer") {
+		t.Errorf("a password of %d letters", len(before))
+	}
+	for _, f := range []string{clientFile(dir, "producer"), brokerFile(dir, "producer"), brokerFile(dir, "cluster")} {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+			t.Errorf("%s: %v", f, info.Mode())
+		}
+		if f != clientFile(dir, "producer") && strings.Contains(must(os.ReadFile(f))(t), before) {
+			t.Errorf("%s holds the producer's password", f)
+		}
+	}
+	if made, err := WriteCredentials(dir); err != nil || len(made) != 0 || password(t, dir, "producer") != before {
+		t.Errorf("the second time: %v, %v", made, err)
+	}
+	// Killed between the two halves: the password is newer than its hash.
+	if err := os.Chmod(clientFile(dir, "producer"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(clientFile(dir, "producer"), []byte("newer"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := WriteCredentials(dir); err != nil || fmt.Sprint(made) != "[producer]" {
+		t.Errorf("after a crash: %v, %v", made, err)
+	}
+}
+
+// A password that the user has thought of, as it is.
+func TestPlainPasswords(t *testing.T) {
+	plain := file(t, "producer", "open sesame\n")
+	s := started(t, func(c *Config) { c.Auth = filepath.Dir(plain) })
+	nc, err := nats.Connect(s.URL(), nats.UserInfo("producer", "open sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+}

@@ -1,0 +1,133 @@
+package natsd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+// rejected starts what can't start, and returns why.
+func rejected(t *testing.T, change func(*Config)) error {
+	t.Helper()
+	c := Config{Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Log: slog.New(slog.DiscardHandler)}
+	change(&c)
+	s, err := Start(c)
+	if err == nil {
+		t.Fatal("it has started: ", s.URL(), s.Stop())
+	}
+	return err
+}
+
+func started(t *testing.T, change func(*Config)) *Server {
+	t.Helper()
+	c := Config{Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Log: slog.New(slog.DiscardHandler)}
+	change(&c)
+	s, err := Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestWrongConfigs(t *testing.T) {
+	plain := filepath.Dir(file(t, "producer", "open sesame"))
+	users := file(t, "users.conf", "authorization { user: a, password: b }")
+	cert := file(t, "cert.pem", "no certificate")
+	for name, c := range map[string]struct {
+		change     func(*Config)
+		text, hint string
+	}{
+		"no folder":        {func(c *Config) { c.Auth = "/none" }, "no such file", "broker credentials"},
+		"no passwords":     {func(c *Config) { c.Auth = t.TempDir() }, "holds no passwords", "broker credentials"},
+		"empty password":   {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", " \n")) }, "is empty", "bcrypt"},
+		"too long":         {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", strings.Repeat("x", 73))) }, "72", "bcrypt"},
+		"no role":          {func(c *Config) { c.Auth = filepath.Dir(file(t, "producr", "x")) }, "producr is no role", "producer"},
+		"users twice":      {func(c *Config) { c.Auth, c.File = plain, users }, "users of its own", "--auth"},
+		"no file":          {func(c *Config) { c.File = "/none.conf" }, "/none.conf", ""},
+		"no configuration": {func(c *Config) { c.File = file(t, "a.conf", "listen: {{") }, "a.conf", "docs.nats.io"},
+		"unknown setting":  {func(c *Config) { c.File = file(t, "a.conf", "lisen: 1") }, "lisen", "docs.nats.io"},
+		"no key":           {func(c *Config) { c.TLS.Cert = cert }, "belong together", "--tls-key"},
+		"no certificate":   {func(c *Config) { c.TLS = TLS{Cert: cert, Key: cert} }, "TLS", "PEM"},
+		"open to all":      {func(c *Config) { c.Listen = "0.0.0.0:0" }, "0.0.0.0", "--auth"},
+		"open by file":     {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "listen: 0.0.0.0:-1") }, "0.0.0.0", "--auth"},
+		"open by default":  {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "max_payload: 1MB") }, "0.0.0.0:4222", "--auth"},
+		"open brokers": {func(c *Config) {
+			c.File = file(t, "a.conf", "cluster { name: c, listen: 0.0.0.0:-1 }\nauthorization { user: a, password: b }")
+		}, "0.0.0.0", "--auth"},
+		"open but for the system's account": {func(c *Config) {
+			c.Listen = "0.0.0.0:0"
+			c.File = file(t, "a.conf", "accounts { S { users: [ {user: a, password: b} ] } }\nsystem_account: S")
+		}, "0.0.0.0", "--auth"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := rejected(t, c.change)
+			if !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v, want %q", err, c.text)
+			}
+			h, ok := errors.AsType[interface {
+				error
+				Hint() string
+			}](err)
+			if !ok || !strings.Contains(h.Hint(), c.hint) {
+				t.Errorf("%v: no hint with %q", err, c.hint)
+			}
+		})
+	}
+}
+
+// What the file says holds, unless the Config says otherwise.
+func TestConfigurationFile(t *testing.T) {
+	store := t.TempDir()
+	conf := file(t, "a.conf", fmt.Sprintf(`
+server_name: "from-file"
+listen: 127.0.0.1:-1
+jetstream { store_dir: %q, max_file_store: 512MB, sync_interval: 2s }
+authorization { user: a, password: b }
+`, filepath.ToSlash(store)))
+	s := started(t, func(c *Config) { *c = Config{File: conf, Sync: -1, Log: c.Log} })
+	if s.MaxStore() != 512<<20 || s.ns.Name() != "from-file" || s.Store() != store || s.Alone() {
+		t.Errorf("store %s of %d, name %s, alone %v", s.Store(), s.MaxStore(), s.ns.Name(), s.Alone())
+	}
+	if _, err := os.Stat(filepath.Join(store, "turnstile.lock")); err != nil {
+		t.Error("the file's store is not locked:", err)
+	}
+	nc, err := nats.Connect(s.URL(), nats.UserInfo("a", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = started(t, func(c *Config) { c.File, c.Listen, c.MaxStore = conf, address, 1<<30 })
+	if s.URL() != "nats://"+address || s.MaxStore() != 1<<30 {
+		t.Errorf("at %s with %d bytes", s.URL(), s.MaxStore())
+	}
+}

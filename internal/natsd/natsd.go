@@ -1,0 +1,131 @@
+// Package natsd runs a NATS server with JetStream inside this process: it
+// starts and is ready, or says why it is not; it stops and all is on disk.
+//
+// The server library alone would not say. It reports a taken port or a store
+// it may not write to its logger only, and then just never gets ready; two of
+// them on one store both start and ruin it.
+package natsd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// A Server is a NATS server that is ready for clients.
+type Server struct {
+	ns *server.Server
+	// lock keeps others off the store. It must live as long as the server: a
+	// lock that is garbage collected is gone.
+	lock   *flock.Flock
+	log    *logger
+	client string
+	store  string
+	login  nats.Option // of ours, in this process
+	alone  bool
+	stop   sync.Once
+}
+
+// readyWithin is how long a started server may take until it accepts clients.
+// Whatever goes wrong is known at once; the wait itself is for a slow machine.
+const readyWithin = 30 * time.Second
+
+// Start starts a server and returns it when it is ready, or the reason why it
+// can't be: [*ListenError], [*StoreError], [ErrInsecure], [*FileError],
+// [*AuthError], [*TLSError].
+func Start(c Config) (*Server, error) {
+	setup, err := c.setup()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockStore(setup.StoreDir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(setup.Options, c.Log)
+	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	s.lock, s.store = lock, setup.StoreDir
+	s.login, s.alone = setup.login, setup.ours && setup.Cluster.Port == 0
+	return s, nil
+}
+
+func start(o *server.Options, log *slog.Logger) (*Server, error) {
+	ns, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("natsd: %w", err)
+	}
+	s := &Server{ns: ns, log: newLogger(log)}
+	ns.SetLoggerV2(s.log, o.Debug, o.Trace, false)
+	ns.Start() // returns when all is set up, or at the first fatal error
+	select {
+	case text := <-s.log.fatal:
+		s.shutdown()
+		return nil, fmt.Errorf("natsd: %s", text)
+	default:
+	}
+	if !ns.ReadyForConnections(readyWithin) {
+		s.shutdown()
+		return nil, fmt.Errorf("natsd: not ready on %s:%d after %s", o.Host, o.Port, readyWithin)
+	}
+	s.client = "nats://" + dialable(ns.Addr())
+	return s, nil
+}
+
+// URL is where clients on this machine find the server.
+func (s *Server) URL() string { return s.client }
+
+// MonitorURL is where health and metrics are, "" if they are off.
+func (s *Server) MonitorURL() string {
+	if a := s.ns.MonitorAddr(); a != nil {
+		return "http://" + dialable(a)
+	}
+	return ""
+}
+
+// Alone says whether the queue is this server's to make: it is in no cluster,
+// where others have a say in it, and knows no users but ours, so that
+// [Server.Connect] works.
+func (s *Server) Alone() bool { return s.alone }
+
+// Store is the folder of the queue.
+func (s *Server) Store() string { return s.store }
+
+// MaxStore is the most bytes the store may take.
+func (s *Server) MaxStore() int64 { return s.ns.JetStreamConfig().MaxStore }
+
+// Connect connects to the server without a network, with every right.
+func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
+	nc, err := nats.Connect("", append(options, s.login, nats.InProcessServer(s.ns))...)
+	if err != nil {
+		return nil, fmt.Errorf("natsd: connect in process: %w", err)
+	}
+	return nc, nil
+}
+
+// Failed hands out the reason when the server ends by itself.
+func (s *Server) Failed() <-chan string { return s.log.fatal }
+
+// Stop ends the server. When it returns, the store is whole on disk and free
+// for another.
+func (s *Server) Stop() (err error) {
+	s.stop.Do(func() {
+		s.shutdown()
+		err = s.lock.Unlock()
+	})
+	return err
+}
+
+// shutdown waits for the end: Shutdown alone returns while the store is still
+// being written.
+func (s *Server) shutdown() {
+	s.ns.Shutdown()
+	s.ns.WaitForShutdown()
+}

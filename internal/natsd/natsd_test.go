@@ -1,0 +1,207 @@
+package natsd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func config(t *testing.T) Config {
+	t.Helper()
+	return Config{
+		Listen: "127.0.0.1:0", Monitor: "127.0.0.1:0", Store: filepath.Join(t.TempDir(), "new", "store"), MaxStore: 1 << 30,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+func running(t *testing.T, c Config) *Server {
+	t.Helper()
+	s, err := Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// keep has the server keep a message, and returns how many it has then.
+func keep(t *testing.T, s *Server) uint64 {
+	t.Helper()
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "s", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.Msgs
+}
+
+func TestStoreOutlivesTheServer(t *testing.T) {
+	c := config(t)
+	for want := range uint64(3) {
+		s, err := Start(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := keep(t, s); got != want+1 {
+			t.Errorf("%d messages, want %d", got, want+1)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Errorf("stopped twice: %v", err)
+		}
+	}
+}
+
+func TestStoreInUse(t *testing.T) {
+	c := config(t)
+	s := running(t, c)
+	_, err := Start(c)
+	if e, ok := errors.AsType[*StoreError](err); !ok || !errors.Is(err, ErrStoreInUse) || e.Hint() == "" {
+		t.Fatalf("got %v", err)
+	}
+	runtime.GC() // a lock that nobody holds on to would be gone now
+	if _, err := Start(c); !errors.Is(err, ErrStoreInUse) {
+		t.Errorf("after a collection: %v", err)
+	}
+	keep(t, s) // and the first is none the worse for it
+}
+
+func TestStoreNotWritable(t *testing.T) {
+	c := config(t)
+	c.Store = filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(c.Store, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	_, err := Start(c)
+	if e, ok := errors.AsType[*StoreError](err); !ok || e.Store != c.Store || e.Hint() == "" {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("said so after %s", took)
+	}
+	if err := writable(filepath.Join(t.TempDir(), "absent")); err == nil {
+		t.Error("a folder that is not there can't be written")
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for name, set := range map[string]func(*Config){
+		"clients": func(c *Config) { c.Listen = l.Addr().String() },
+		"monitor": func(c *Config) { c.Monitor = l.Addr().String() },
+	} {
+		c := config(t)
+		set(&c)
+		start := time.Now()
+		_, err := Start(c)
+		e, ok := errors.AsType[*ListenError](err)
+		if !ok || e.Address != l.Addr().String() || !taken(err) || !strings.Contains(e.Hint(), "--listen") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: said so after %s", name, took)
+		}
+	}
+}
+
+// What the system did not object to beforehand, the server still may.
+func TestFatalIsCaught(t *testing.T) {
+	c := config(t)
+	o, err := c.setup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o.Options.Port = l.Addr().(*net.TCPAddr).Port
+	if _, err := start(o.Options, c.Log); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBeyondLoopback(t *testing.T) {
+	for address, ours := range map[string]bool{
+		"127.0.0.1:0": true, "localhost:0": true, "[::1]:0": true, "127.9.9.9:0": true,
+		"0.0.0.0:0": false, "[::]:0": false, "192.0.2.1:0": false, "example.com:0": false,
+	} {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || loopback(host) != ours {
+			t.Errorf("%s: loopback is %v, want %v", address, loopback(host), ours)
+		}
+	}
+	c := config(t)
+	c.Monitor = "0.0.0.0:0"
+	if _, err := Start(c); !errors.Is(err, ErrInsecure) {
+		t.Errorf("got %v", err)
+	}
+	c.Insecure = true
+	if s := running(t, c); !strings.HasPrefix(s.MonitorURL(), "http://127.0.0.1:") {
+		t.Errorf("monitor at %s, which can't be dialled", s.MonitorURL())
+	}
+}
+
+func TestAddressMistyped(t *testing.T) {
+	for _, address := range []string{"4222", "127.0.0.1:port", "127.0.0.1"} {
+		c := config(t)
+		c.Listen = address
+		if _, err := Start(c); err == nil {
+			t.Errorf("%s was taken", address)
+		} else if e, ok := errors.AsType[*ListenError](err); !ok || e.Hint() == "" {
+			t.Errorf("%s: got %v", address, err)
+		}
+	}
+}
+
+func TestHealthy(t *testing.T) {
+	s := running(t, config(t))
+	monitor := strings.TrimPrefix(s.MonitorURL(), "http://")
+	if err := Healthy(t.Context(), monitor); err != nil {
+		t.Error(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := Healthy(ctx, monitor); err == nil {
+		t.Error("a server that has stopped is well")
+	}
+}
