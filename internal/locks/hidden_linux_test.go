@@ -1,0 +1,61 @@
+package locks
+
+// Holders that the table of locks does not name.
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestOFDHolderIsFoundByItsDescriptors(t *testing.T) {
+	path := database(t, "delete")
+	h := startHolder(t, path, "MODERNC_SQLITE_OFD_LOCK=1", "begin immediate")
+	v := look(t, watcher(t, path))
+	if want := fmt.Sprintf("%d reserved ofd", h.Process.Pid); show(v.Locks) != want {
+		t.Fatalf("got %q, want %q", show(v.Locks), want)
+	}
+	if v.Visible || !strings.Contains(strings.Join(v.Notes, ""), "OFD lock") {
+		t.Errorf("visible %v, notes %q: must say that the table names no process", v.Visible, v.Notes)
+	}
+	// Where the descriptors can't be read, no process is named.
+	v = View{Locks: []Lock{{PID: Unnamed, Name: Reserved, OFD: true}}}
+	v.note(true, "")
+	if v.Visible || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "names no process: reserved") {
+		t.Errorf("unnamed: visible %v, notes %q", v.Visible, v.Notes)
+	}
+}
+
+func TestHolderInAnotherPIDNamespace(t *testing.T) {
+	for mode, lock := range map[string]string{"delete": "reserved", "wal": "wal-write"} {
+		path := database(t, mode)
+		startHolder(t, path, "", "begin immediate")
+		out := inPIDNamespace(t, path)
+		if !strings.HasPrefix(out, "visible false; 0 "+lock) || !strings.Contains(out, "another PID namespace") {
+			t.Errorf("%s: got %q, want a hidden %s lock", mode, out, lock)
+		}
+	}
+}
+
+func inPIDNamespace(t *testing.T, path string) string {
+	t.Helper()
+	args := []string{"--pid", "--fork", "--mount-proc"}
+	if os.Getuid() != 0 {
+		args = append([]string{"--user", "--map-root-user"}, args...)
+	}
+	if out, err := exec.Command("unshare", append(args, "true")...).CombinedOutput(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("unshare: %v: %s", err, out)
+		}
+		t.Skipf("SKIPPED: a PID namespace can't be made here (%v: %s)", err, out)
+	}
+	cmd := exec.Command("unshare", append(args, os.Args[0], path)...)
+	cmd.Env = append(os.Environ(), holderEnv+"=watch")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("watch in a namespace: %v: %s", err, out)
+	}
+	return string(out)
+}
