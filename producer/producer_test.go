@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/natsd"
+	"turnstile/internal/stream"
+)
+
+// queue starts a broker, and has the producer find it.
+func queue(t *testing.T, maxBytes int64) *natsd.Server {
+	t.Helper()
+	s, err := natsd.Start(natsd.Config{
+		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := stream.Ensure(t.Context(), nc, maxBytes, 1); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NATS_URL", s.URL())
+	return s
+}
+
+func write(t *testing.T, name string, rows int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	var text strings.Builder
+	text.WriteString(header)
+	for i := range rows {
+		fmt.Fprintf(&text, "2022-01-01 03:00:00,%d,1\n", i)
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A log can be looked into while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// try runs the command to its end.
+func try(ctx context.Context, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
+	var out bytes.Buffer
+	var log safeBuffer
+	env := cli.Env{Stdin: stdin, Stdout: &out, Stderr: &log}
+	status = cli.Status("producer", env, run(ctx, args, env))
+	return status, out.String(), log.String()
+}
+
+// interruptedSoon is a context as Ctrl-C ends it: without a deadline.
+func interruptedSoon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	return ctx
+}
+
+// lines of the queue, and how often each is there.
+func queuedLines(t *testing.T, s *natsd.Server) map[string]int {
+	t.Helper()
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := nc.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := js.StreamInfo(stream.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for seq := info.State.FirstSeq; seq <= info.State.LastSeq; seq++ {
+		m, err := js.GetMsg(stream.Name, seq)
+		if errors.Is(err, nats.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for row := range strings.Lines(string(m.Data)) {
+			found[row]++
+		}
+	}
+	return found
+}
+
+func TestMistyped(t *testing.T) {
+	path := write(t, "a.csv", 1)
+	for _, args := range [][]string{
+		{"--limit", "-3", path},
+		{"--rate", "fast", path},
+		{"--rate", "0/s", path},
+		{"--rate", "-1/s", path},
+		{"--rate", "10/d", path},
+		{"--rate", "10/s", "--every", "1s", path},
+		{"--every", "0s", path},
+		{"--timeout", "-1s", path},
+		{"--order", "size", path},
+		{"--confirm", "maybe", path},
+		{"--format", "xml", path},
+		{"--message-size", "1MiB", path},
+		{"--message-size", "0", path},
+		{"--source", "x", path, path + "2"},
+		{path, filepath.Join(filepath.Dir(path), ".", "a.csv")}, // one data set
+	} {
+		status, _, stderr := try(t.Context(), nil, args...)
+		if status != 2 || !strings.Contains(stderr, "producer: hint: ") {
+			t.Errorf("%q: status %d, want 2 and a hint: %s", args[:len(args)-1], status, stderr)
+		}
+	}
+}
+
+func TestFilesAreCheckedBeforeTheBroker(t *testing.T) {
+	t.Setenv("NATS_URL", "nats://127.0.0.1:1") // no one is there
+	bad := filepath.Join(t.TempDir(), "bad.csv")
+	if err := os.WriteFile(bad, []byte("a,b\n1,2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range [][]string{{bad}, {write(t, "good.csv", 1), bad}, {bad + "absent"}, nil} {
+		if status, stdout, stderr := try(t.Context(), nil, files...); status != 1 || stdout != "" || stderr == "" {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", files, status, stdout, stderr)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	for s, want := range map[string]pace{"10/s": 10, "600/m": 10, "36000/h": 10, "10": 10, "0.5/s": .5, "max": 0} {
+		if got, err := parseRate(s); err != nil || got != want {
+			t.Errorf("%s: %v, %v", s, got, err)
+		}
+	}
+	if got, err := everySo(3 * time.Second); err != nil || got.limiter().Burst() != 1 || got != pace(1./3) {
+		t.Errorf("every 3s: %v, %v", got, err)
+	}
+}
+
+func TestFullRate(t *testing.T) {
+	s := queue(t, 64<<20)
+	a, b := write(t, "a.csv", 3000), write(t, "b.csv", 10)
+	status, stdout, stderr := try(t.Context(), nil, "--rate", "max", "--format", "json", a, b)
+	if status != 0 {
+		t.Fatal(stderr)
+	}
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Rows != 3010 || r.Messages != 2 || r.Stored != nil || r.Interrupted || len(r.Files) != 2 || r.Files[1].Rows != 10 {
+		t.Errorf("got %s", stdout)
+	}
+	for _, key := range []string{"rows", "messages", "blank", "seconds", "rows_per_second", "confirm", "stored", "already_there", "rejected", "interrupted", "files"} {
+		if !strings.Contains(stdout, `"`+key+`"`) {
+			t.Errorf("no %s in %s", key, stdout)
+		}
+	}
+	if got := len(queuedLines(t, s)); got != 3000 { // the ten of b are as in a
+		t.Errorf("%d rows in the queue", got)
+	}
+}
+
+func TestLimitAcrossFiles(t *testing.T) {
+	queue(t, 64<<20)
+	a, b := write(t, "a.csv", 5), write(t, "b.csv", 5)
+	_, stdout, _ := try(t.Context(), nil, "--rate", "max", "--limit", "7", a, b)
+	if !strings.HasPrefix(stdout, "7 rows in 2 messages") {
+		t.Errorf("got %s", stdout)
+	}
+}
+
+// Interrupted, it says how to go on; who does so has all rows in the queue.
+func TestInterruptedAndGoneOn(t *testing.T) {
+	s := queue(t, 64<<20)
+	path := write(t, "a.csv", 200)
+	ctx := interruptedSoon(t)
+	status, stdout, stderr := try(ctx, nil, "--rate", "100/s", "--format", "json", path)
+	if status != 1 || !strings.Contains(stderr, "producer: interrupted") || !strings.Contains(stdout, `"interrupted": true`) {
+		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
+	}
+	words := regexp.MustCompile(`hint: go on with: producer (.*)`).FindStringSubmatch(stderr)
+	if words == nil {
+		t.Fatalf("no word on how to go on:\n%s", stderr)
+	}
+	again := strings.Fields(strings.ReplaceAll(words[1], "100/s", "max"))
+	if status, _, stderr := try(t.Context(), nil, again...); status != 0 {
+		t.Fatalf("%q: %s", again, stderr)
+	}
+	got := queuedLines(t, s)
+	if len(got) != 200 {
+		t.Errorf("%d of 200 rows are in the queue", len(got))
+	}
+	for row, n := range got {
+		if n != 1 {
+			t.Errorf("%q is there %d times: it was acknowledged, and need not be sent again", row, n)
+		}
+	}
+}
+
+// What is in flight and not acknowledged is to be sent again.
+func TestInterruptedWhileTheQueueIsFull(t *testing.T) {
+	queue(t, 100<<10)
+	path := write(t, "a.csv", 40_000)
+	ctx := interruptedSoon(t)
+	start := time.Now()
+	status, _, stderr := try(ctx, nil, "--rate", "max", "--message-size", "10KiB", path)
+	if status != 1 || !regexp.MustCompile(`hint: go on with: .*--message-size 10KiB --from-line [1-9]\d* `).MatchString(stderr) {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("ended after %s", took)
+	}
+	if m := regexp.MustCompile(`from-line (\d{5})`).FindString(stderr); m != "" {
+		t.Errorf("%s, but the queue holds less than 10,000 rows", m)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	queue(t, 64<<20)
+	path := write(t, "a.csv", 5)
+	status, stdout, stderr := try(t.Context(), nil, "--rate", "max", "--confirm", "stored", "--timeout", "200ms", path)
+	if status != 1 || !strings.Contains(stderr, "no row was stored for 200ms") || !strings.Contains(stderr, "--from-line 2 ") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if !strings.HasPrefix(stdout, "0 rows") {
+		t.Errorf("reported as stored: %s", stdout)
+	}
+	t.Setenv("NATS_URL", "nats://127.0.0.1:1")
+	if status, _, stderr := try(t.Context(), nil, "--timeout", "200ms", path); status != 1 || !strings.Contains(stderr, "no broker") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
+// A pipe that nothing comes through does not keep the producer from ending.
+func TestInterruptedInsidePipe(t *testing.T) {
+	queue(t, 64<<20)
+	r, w := io.Pipe()
+	defer w.Close()
+	go io.WriteString(w, header+"2022-01-01 03:00:00,1,1\n")
+	ctx := interruptedSoon(t)
+	status, _, stderr := try(ctx, r, "--source", "piped", "-")
+	if status != 1 || !strings.Contains(stderr, "interrupted") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
+// What comes down a pipe is sent when it comes.
+func TestLivePipe(t *testing.T) {
+	queue(t, 64<<20)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var log safeBuffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"--source", "live", "-"}, cli.Env{Stdin: r, Stdout: io.Discard, Stderr: &log})
+	}()
+	if _, err := io.WriteString(w, header+"2022-01-01 03:00:00,1,1\n"); err != nil {
+		t.Fatal(err)
+	}
+	for late := time.Now().Add(5 * time.Second); !strings.Contains(log.String(), "msg=queued line=2"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Error("the row waits for more to come")
+			break
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, cli.ErrInterrupted) {
+		t.Error(err)
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	for s, want := range map[string]string{"a/b-1.csv": "a/b-1.csv", "": "''", "a b": "'a b'", "it's": `'it'\''s'`} {
+		if got := quoted(s); got != want {
+			t.Errorf("%q: %s, want %s", s, got, want)
+		}
+	}
+}
