@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/natsd"
+	"turnstile/internal/stream"
+)
+
+const rows = "transit_timestamp,station_complex_id,ridership\n2022-01-01 03:00:00,1,1\n2022-01-01 04:00:00,1,x\n"
+
+// try runs a command to its end.
+func try(ctx context.Context, command cli.Func, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
+	var out, log bytes.Buffer
+	env := cli.Env{Stdin: stdin, Stdout: &out, Stderr: &log}
+	status = cli.Status("consumer", env, command(ctx, args, env))
+	return status, out.String(), log.String()
+}
+
+// lock waits until a database has a row, and locks it then.
+func lock(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for late, rows := time.Now().Add(10*time.Second), 0; rows == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("nothing was stored")
+		}
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		// There may be no table yet.
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM ride").Scan(&rows); err != nil {
+			rows = 0
+		}
+	}
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Standard input is stored as any file; it can't be read again to be compared.
+func TestLoadStandardInput(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	status, stdout, stderr := try(t.Context(), load, strings.NewReader(rows), "--db", path, "--source", "piped", "-")
+	if status != 0 || !strings.Contains(stdout, "1 stored, 0 already there, 1 rejected") || !strings.Contains(stderr, "not proved") {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+	status, stdout, stderr = try(t.Context(), verify, strings.NewReader(rows), "--db", path, "--source", "piped", "-")
+	if status != 0 || !strings.Contains(stdout, "proved: ") {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+}
+
+// endLocked runs a command whose database is locked between two rows, and ends
+// it as Ctrl-C does.
+func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, send func(row string), args ...string) (status int, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		status, _, stderr = try(ctx, command, stdin, append(args, "--db", path)...)
+	}()
+	send("2022-01-01 03:00:00,1,1\n")
+	lock(t, path)
+	send("2022-01-01 04:00:00,1,2\n")
+	time.Sleep(200 * time.Millisecond) // that the row is in hand shows nowhere
+	start := time.Now()
+	cancel()
+	<-ended
+	if took := time.Since(start); took > 2500*time.Millisecond {
+		t.Errorf("it took %s to end", took)
+	}
+	return status, stderr
+}
+
+// A locked database keeps nobody from ending, and what is not stored is said.
+func TestLoadInterruptedWhileLocked(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	write := func(text string) {
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Error(err)
+		}
+	}
+	write("transit_timestamp,station_complex_id,ridership\n")
+	send := func(row string) {
+		write(row)
+		if strings.Contains(row, " 04:") {
+			w.Close()
+		}
+	}
+	status, stderr := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), load, r, send, "--source", "piped", "-")
+	if status != 1 || !strings.Contains(stderr, "not stored") || !strings.Contains(stderr, "consumer: interrupted") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
+func TestRunInterruptedWhileLocked(t *testing.T) {
+	s, err := natsd.Start(natsd.Config{
+		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := stream.Ensure(t.Context(), nc, 64<<20, 1); err != nil {
+		t.Fatal(err)
+	}
+	line := 1
+	send := func(row string) {
+		line++
+		m := nats.NewMsg(stream.Subject("rides"))
+		m.Header.Set("Turnstile-Source", "rides")
+		m.Header.Set("Turnstile-Line", strconv.Itoa(line))
+		m.Header.Set("Turnstile-Columns", "transit_timestamp,station_complex_id,ridership")
+		m.Data = []byte(row)
+		if err := nc.PublishMsg(m); err != nil {
+			t.Error(err)
+		}
+	}
+	status, stderr := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), run, nil, send, "--server", s.URL())
+	if status != 0 || !strings.Contains(stderr, "is not stored, and stays in the queue") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}

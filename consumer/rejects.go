@@ -1,0 +1,135 @@
+package main
+
+// consumer rejects: the rows that could not be stored, where they stand, why.
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/store"
+)
+
+const rejectsHelp = `
+consumer rejects lists the rows that could not be stored: what, where, why.
+
+Usage: consumer rejects [flags]
+
+  consumer rejects                       all of them
+  consumer rejects --source sample.csv   those of one file
+  consumer rejects --csv > bad.csv       the raw records under their header
+
+To mend them: correct the lines in the file, in place, and send the file again
+under its name. The mended rows are stored, their rejects go away, and nothing
+is doubled.
+`
+
+func rejects(ctx context.Context, args []string, env cli.Env) error {
+	f := cli.NewFlags("consumer rejects", rejectsHelp)
+	db := f.String("db", database, "the database `FILE`")
+	source := f.String("source", "", "only those of the data set `NAME`")
+	raw := f.Bool("csv", false, "the records as they came, under their header")
+	result := f.ResultFlags("text", "json")
+	if done, err := f.Parse(args, env); done || err != nil {
+		return err
+	}
+	if err := errors.Join(f.NoArgs(), result.Check()); err != nil {
+		return err
+	}
+	r, err := store.OpenReader(ctx, *db)
+	if err != nil {
+		return err
+	}
+	write := listText
+	switch {
+	case *raw:
+		write = listCSV
+	case result.Format == "json":
+		write = listJSON
+	}
+	return errors.Join(result.Write(env, func(w io.Writer, _ bool) error {
+		buffered := bufio.NewWriter(w)
+		return errors.Join(write(ctx, r, *source, buffered), buffered.Flush())
+	}), r.Close())
+}
+
+func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
+	n := 0
+	err := r.Rejects(ctx, source, func(x store.Reject) error {
+		n++
+		_, err := fmt.Fprintf(w, "%s:%d: %s\n    %s\n", x.Source, x.Line, x.Reason, printable(x.Record))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		_, err = fmt.Fprintln(w, "no rejects")
+	} else {
+		_, err = fmt.Fprintf(w, "%s rejects\n", count(int64(n)))
+	}
+	return err
+}
+
+// printable is a record on one line, short enough to read; --csv and --format
+// json have it whole.
+func printable(record []byte) string {
+	const most = 160
+	text := strings.TrimRight(string(record), "\r\n")
+	clean := text
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) {
+		clean = fmt.Sprintf("%q", text)
+	}
+	if runes := []rune(clean); len(runes) > most {
+		return fmt.Sprintf("%s... (%s bytes)", string(runes[:most]), count(int64(len(record))))
+	}
+	return clean
+}
+
+type jsonReject struct {
+	Source     string `json:"source"`
+	Line       int64  `json:"line"`
+	Column     string `json:"column"`
+	Reason     string `json:"reason"`
+	Record     string `json:"record"`
+	RejectedAt string `json:"rejected_at"`
+}
+
+func listJSON(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
+	list := []jsonReject{}
+	err := r.Rejects(ctx, source, func(x store.Reject) error {
+		list = append(list, jsonReject{x.Source, x.Line, x.Column, x.Reason, string(x.Record), x.RejectedAt})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return cli.WriteJSON(w, map[string]any{"rejects": list})
+}
+
+// listCSV writes the raw records of one layout of columns: a CSV file has only
+// one header.
+func listCSV(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
+	header, owner := "", ""
+	return r.Rejects(ctx, source, func(x store.Reject) error {
+		switch {
+		case x.Columns == "":
+			return nil // a foreign message has no columns; text and JSON show it
+		case owner == "":
+			owner, header = x.Source, x.Columns
+			if _, err := fmt.Fprintln(w, header); err != nil {
+				return err
+			}
+		case x.Columns != header:
+			return cli.WithHint(fmt.Errorf("%s and %s have different columns", owner, x.Source),
+				"one at a time: --source "+owner)
+		}
+		record := strings.TrimRight(string(x.Record), "\r\n")
+		_, err := fmt.Fprintln(w, record)
+		return err
+	})
+}

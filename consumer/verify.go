@@ -1,0 +1,232 @@
+package main
+
+// consumer verify: the proof that a file is in the database, once.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/mta"
+	"turnstile/internal/store"
+)
+
+const verifyHelp = `
+consumer verify compares CSV files with what is stored of them, record by record.
+
+Usage: consumer verify FILE... [flags]
+
+  consumer verify data/sample.csv
+  consumer verify --format json 2023.csv.gz 2024.csv.gz
+
+Every record of a file must be stored with equal content, or kept as a reject
+with its reason; nothing else may be stored under the file's name. It only
+reads, and works beside a running consumer. Exit status 1 unless all is well.
+`
+
+const verifyManual = `
+The JSON document:
+  {"ok", "interrupted", "files": [{"file", "source", "records", "stored",
+   "rejected", "missing", "differs", "extra", "blank"}],
+   "differences": [{"file", "line", "kind", "column", "in_file", "in_db"}]}
+records = stored + rejected + missing + differs; the header and blank records
+are not counted. kind is missing (in the file, not in the database), differs
+(the database has another row at that line) or extra (the database has a row
+at a line the file does not have). The first 10 differences of a run are named.
+`
+
+// mostDifferences is how many differences are named.
+const mostDifferences = 10
+
+type verifyConfig struct {
+	files  []string
+	db     string
+	input  mta.FileOptions
+	result *cli.Result
+}
+
+type proofReport struct {
+	OK          bool         `json:"ok"`
+	Interrupted bool         `json:"interrupted"`
+	Files       []fileProof  `json:"files"`
+	Differences []difference `json:"differences"`
+}
+
+type fileProof struct {
+	File     string `json:"file"`
+	Source   string `json:"source"`
+	Records  int64  `json:"records"`
+	Stored   int64  `json:"stored"`
+	Rejected int64  `json:"rejected"`
+	Missing  int64  `json:"missing"`
+	Differs  int64  `json:"differs"`
+	Extra    int64  `json:"extra"`
+	Blank    int64  `json:"blank"`
+}
+
+func (p fileProof) ok() bool { return p.Missing == 0 && p.Differs == 0 && p.Extra == 0 }
+
+type difference struct {
+	File   string  `json:"file"`
+	Line   int64   `json:"line"`
+	Kind   string  `json:"kind"`
+	Column string  `json:"column"`
+	InFile *string `json:"in_file"`
+	InDB   *string `json:"in_db"`
+}
+
+func verify(ctx context.Context, args []string, env cli.Env) error {
+	f := cli.NewFlags("consumer verify", verifyHelp)
+	f.Manual(verifyManual)
+	c := verifyConfig{}
+	f.StringVar(&c.db, "db", database, "the database `FILE`")
+	c.result = f.ResultFlags("text", "json")
+	inputFlags(f, &c.input)
+	f.Advanced("columns", "from-line")
+	if done, err := f.Parse(args, env); done || err != nil {
+		return err
+	}
+	c.files = f.Args()
+	if err := errors.Join(c.result.Check(), checkFiles(c.files, c.input)); err != nil {
+		return err
+	}
+	proof, err := prove(ctx, c, env, cli.Logger(env, f.Verbose()))
+	if err != nil && !proof.Interrupted {
+		return err
+	}
+	if !proof.OK && err == nil {
+		err = proofError(proof)
+	}
+	return errors.Join(c.result.Write(env, func(w io.Writer, _ bool) error {
+		if c.result.Format == "json" {
+			return cli.WriteJSON(w, proof)
+		}
+		return writeProof(w, c.db, proof)
+	}), err)
+}
+
+// proofError says nothing more than the result does, and what to do about it.
+func proofError(p proofReport) error {
+	var missing, differs int64
+	for _, f := range p.Files {
+		missing += f.Missing
+		differs += f.Differs + f.Extra
+	}
+	hint := ""
+	switch {
+	case missing > 0:
+		hint = "rows that are still in the queue are stored by: consumer --until-drained"
+	case differs > 0:
+		hint = "if this is another data set than the one stored, give it a name of its own: --source NAME"
+	}
+	return cli.WithHint(cli.ErrFailed, hint)
+}
+
+// unequal counts the lines on which files and database disagree.
+func (p proofReport) unequal() (n int64) {
+	for _, f := range p.Files {
+		n += f.Missing + f.Differs + f.Extra
+	}
+	return n
+}
+
+// prove compares the files one after the other.
+func prove(ctx context.Context, c verifyConfig, env cli.Env, log *slog.Logger) (proofReport, error) {
+	report := proofReport{OK: true, Files: []fileProof{}, Differences: []difference{}}
+	db, err := store.OpenReader(ctx, c.db)
+	if err != nil {
+		return report, err
+	}
+	for _, name := range c.files {
+		proof, differences, verifyErr := proveFile(ctx, c, name, db, env, log)
+		if ctx.Err() != nil {
+			report.OK, report.Interrupted = false, true
+			err = fmt.Errorf("%w in %s", cli.ErrInterrupted, name)
+			break
+		}
+		if err = verifyErr; err != nil {
+			break
+		}
+		report.OK = report.OK && proof.ok()
+		report.Files = append(report.Files, proof)
+		room := mostDifferences - len(report.Differences)
+		report.Differences = append(report.Differences, differences[:min(room, len(differences))]...)
+	}
+	return report, errors.Join(err, db.Close())
+}
+
+func proveFile(ctx context.Context, c verifyConfig, name string, db *store.Reader, env cli.Env, log *slog.Logger) (fileProof, []difference, error) {
+	file, err := mta.OpenFile(name, env.Stdin, c.input)
+	if err != nil {
+		return fileProof{}, nil, err
+	}
+	defer file.Close()
+	bar := cli.NewProgress(env, log, "verify "+file.Source(), file.Size())
+	defer bar.Done()
+
+	batches := parseAhead(ctx, file)
+	defer batches.stop()
+	v, err := db.Verify(ctx, file.Source(), c.input.FromLine, func() (*mta.Batch, error) {
+		b, err := batches.next()
+		bar.Set(file.Offset(), batches.rows)
+		return b, err
+	})
+	if err != nil {
+		return fileProof{}, nil, fmt.Errorf("verify %s: %w", name, err)
+	}
+	proof := fileProof{
+		File: filepath.ToSlash(name), Source: file.Source(), Records: v.Records, Stored: v.Stored, Rejected: v.Rejected,
+		Missing: v.Missing, Differs: v.Differs, Extra: v.Extra, Blank: batches.blank,
+	}
+	var differences []difference
+	for _, d := range v.Differences {
+		differences = append(differences, difference{proof.File, d.Line, d.Kind, d.Column, d.InFile, d.InDB})
+	}
+	return proof, differences, nil
+}
+
+// writeProof writes a proof for a person to read.
+func writeProof(w io.Writer, db string, p proofReport) error {
+	var lines []byte
+	for _, f := range p.Files {
+		word := "ok  "
+		if !f.ok() {
+			word = "FAIL"
+		}
+		lines = fmt.Appendf(lines, "%s %s: %s records = %s stored + %s rejected + %s missing + %s different; %s extra, %s blank\n",
+			word, f.Source, count(f.Records), count(f.Stored), count(f.Rejected), count(f.Missing), count(f.Differs), count(f.Extra), count(f.Blank))
+	}
+	for _, d := range p.Differences {
+		lines = append(lines, describe(d)...)
+	}
+	if more := p.unequal() - int64(len(p.Differences)); more > 0 {
+		lines = fmt.Appendf(lines, "     and %s more\n", count(more))
+	}
+	switch {
+	case p.OK:
+		lines = fmt.Appendf(lines, "proved: every record is in %s once, or rejected with a reason\n", db)
+	case p.Interrupted:
+		lines = append(lines, "interrupted: nothing is proved\n"...)
+	default:
+		lines = fmt.Appendf(lines, "NOT proved: %s and the files differ\n", db)
+	}
+	_, err := w.Write(lines)
+	return err
+}
+
+func describe(d difference) string {
+	switch {
+	case d.Kind == "differs" && d.InFile != nil && d.InDB != nil:
+		return fmt.Sprintf("     line %d differs: %s is %q in the file, %q in the database\n", d.Line, d.Column, *d.InFile, *d.InDB)
+	case d.Kind == "differs":
+		return fmt.Sprintf("     line %d differs: %s is absent on one side\n", d.Line, d.Column)
+	case d.Kind == "missing":
+		return fmt.Sprintf("     line %d is missing in the database\n", d.Line)
+	default:
+		return fmt.Sprintf("     line %d is in the database, not in the file\n", d.Line)
+	}
+}
