@@ -1,0 +1,128 @@
+package lab
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		if err := os.WriteFile(path+".got", got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("%s differs: compare it with %s.got, or run go test -update", path, path)
+	}
+}
+
+func TestGoldenReports(t *testing.T) {
+	r := fixedReport()
+	for name, write := range map[string]func(io.Writer) error{
+		"report.txt":  func(w io.Writer) error { return r.Text(w, false) },
+		"report.json": r.JSON,
+		"report.md":   r.Markdown,
+		"report.csv":  r.CSV,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, b.Bytes())
+		})
+	}
+}
+
+func TestTextFitsTheTerminal(t *testing.T) {
+	r := fixedReport()
+	var plain, coloured bytes.Buffer
+	if err := r.Text(&plain, false); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(plain.String()) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width {
+			t.Errorf("a line of %d columns: %s", n, line)
+		}
+	}
+	if strings.Contains(plain.String(), "\x1b") {
+		t.Error("colour where none was asked for")
+	}
+	if err := r.Text(&coloured, true); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(coloured.String(), "\x1b[31m✗") {
+		t.Error("no colour where some was asked for")
+	}
+}
+
+func TestJSONKeysAreAlwaysThere(t *testing.T) {
+	var b bytes.Buffer
+	if err := (Report{Trials: []Trial{{Setting: Setting{Strategy: "direct", Processes: 1, For: 1}}}, Interrupted: true}).JSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Interrupted bool
+		Findings    []string
+		Trials      []map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !doc.Interrupted || doc.Findings == nil || len(doc.Trials) != 1 {
+		t.Fatalf("got %s", b.String())
+	}
+	for key, want := range map[string]string{
+		"errors": "{}", "holders": "[]", "range": "{}", "seconds": "null", "published_seconds": "null", "fairness": "null",
+		"rows_per_process": "null", "rows_per_second": "0", "repeat": "0",
+	} {
+		if got := string(doc.Trials[0][key]); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
+	if len(doc.Trials[0]) != 23 {
+		t.Errorf("a trial has %d keys, want 23", len(doc.Trials[0]))
+	}
+}
+
+func TestCSVIsCSV(t *testing.T) {
+	var b bytes.Buffer
+	if err := fixedReport().CSV(&b); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&b).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 8 {
+		t.Errorf("%d lines, want a header and 7", len(rows))
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for f, want := range map[float64]string{0: "0", 0.254: "0.25", 4.56: "4.6", 57.4: "57", 5031: "5,031", 9.96: "10.0"} {
+		if got := figure(f); got != want {
+			t.Errorf("figure(%v) = %s, want %s", f, got, want)
+		}
+	}
+}
