@@ -1,0 +1,53 @@
+package scene
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite/lib"
+)
+
+// TestMain makes the test binary an actor, and a director who can be killed.
+func TestMain(m *testing.M) {
+	var err error
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "actor":
+		err = Actor(context.Background(), os.Stdin, os.Stdout)
+	case len(os.Args) > 2 && os.Args[1] == "director":
+		_, err = doomed.Play(context.Background(), Options{Dir: os.Args[2], Stderr: os.Stderr})
+	default:
+		// Under the race detector each actor would sleep a second at its end.
+		err = os.Setenv("GORACE", "atexit_sleep_ms=0")
+		if err == nil {
+			os.Exit(m.Run())
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// doomed gets into the worst state it can be killed in (one actor stopped, one
+// waiting, one idle), says so, and waits.
+var doomed = Scene{Name: "doomed", play: func(s *stage) {
+	s.act("", "wal", counter...)
+	a, b, c := s.actor("A", time.Second), s.actor("B", 20*time.Second), s.actor("C", time.Second)
+	a.does("BEGIN IMMEDIATE", "")
+	if unableToStop == "" {
+		a.stop("")
+	}
+	b.starts("BEGIN IMMEDIATE", "")
+	c.reads(readRiders, "100", "")
+	fmt.Println("ready")
+	if _, err := io.Copy(io.Discard, bufio.NewReader(os.Stdin)); err != nil {
+		s.fail("%w", err)
+	}
+	b.finishes(sqlite3.SQLITE_BUSY, "")
+}}

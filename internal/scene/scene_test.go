@@ -1,0 +1,183 @@
+package scene
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite/lib"
+)
+
+var (
+	update = flag.Bool("update", false, "write the golden files")
+	times  = flag.Int("times", 10, "how often each scene is played")
+)
+
+// TestStories plays each scene again and again: it is the same story each
+// time, but for the times and the process numbers.
+func TestStories(t *testing.T) {
+	if len(All()) != 6 {
+		t.Fatalf("%d scenes, want 6", len(All()))
+	}
+	for _, s := range All() {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			if s.Unable != "" {
+				_, err := s.Play(t.Context(), Options{Dir: t.TempDir()})
+				if !errors.Is(err, ErrUnable) || !strings.Contains(err.Error(), s.Unable) {
+					t.Fatalf("got %v, want ErrUnable with the reason", err)
+				}
+				return
+			}
+			golden := filepath.Join("testdata", s.Name+".golden")
+			for range *times {
+				story := play(t, s)
+				got := timeless(t, story)
+				if *update {
+					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got != string(want) {
+					t.Fatalf("another story than %s:\n%s", golden, got)
+				}
+				fits(t, story)
+			}
+		})
+	}
+}
+
+func play(t *testing.T, s Scene) Story {
+	t.Helper()
+	dir := t.TempDir()
+	story, err := s.Play(t.Context(), Options{Dir: dir, Stderr: os.Stderr})
+	if err != nil || !story.OK {
+		t.Fatalf("ok %v, error %v", story.OK, err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 0 {
+		t.Fatalf("left behind: %v, %v", left, err)
+	}
+	return story
+}
+
+var changing = []struct {
+	what *regexp.Regexp
+	by   string
+}{
+	{regexp.MustCompile(`(?m)^ *\d+  `), "     #  "},
+	{regexp.MustCompile(`(less than 1|\d+) ms`), "# ms"},
+	{regexp.MustCompile(`process \d+`), "process #"},
+}
+
+func timeless(t *testing.T, s Story) string {
+	t.Helper()
+	var b strings.Builder
+	if err := s.writeText(&b, false, 1<<20); err != nil { // unwrapped: the breaks depend on the numbers
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, c := range changing {
+		text = c.what.ReplaceAllString(text, c.by)
+	}
+	return text
+}
+
+// fits checks what a terminal needs of the text.
+func fits(t *testing.T, s Story) {
+	t.Helper()
+	var b strings.Builder
+	if err := s.WriteText(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if len([]rune(line)) > 100 || strings.HasSuffix(line, " ") || strings.Contains(line, "\x1b") {
+			t.Errorf("a line over 100 columns, or with blanks at its end, or with colour: %q", line)
+		}
+	}
+	var colour strings.Builder
+	if err := s.WriteText(&colour, true); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(colour.String(), "\x1b[") {
+		t.Error("no colour where it is asked for")
+	}
+}
+
+// TestAnotherStory: a scene does not tell what did not happen.
+func TestAnotherStory(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"code", "A: UPDATE station SET riders = 1 came back with 0 SQLITE_OK, not with 5 SQLITE_BUSY"},
+		{"rows", `A: SELECT riders FROM station read "100", not "7"`},
+		{"at once", "B: BEGIN IMMEDIATE was to be refused at once, and waited"},
+		{"whole timeout", "A: UPDATE station SET riders = 1 was to wait 5s, and was refused after"},
+		{"killed", "A: SELECT riders FROM station: process"},
+		{"set up", "set up: nonsense: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Scene{Name: "wrong", play: func(s *stage) { wrong(s, c.name) }}
+			dir := t.TempDir()
+			story, err := s.Play(t.Context(), Options{Dir: dir})
+			if err == nil || !strings.Contains(err.Error(), c.want) || story.OK || story.Error == nil {
+				t.Fatalf("ok %v, error %v, want %q", story.OK, err, c.want)
+			}
+			if text := timeless(t, story); !strings.Contains(text, "It came out otherwise: ") || strings.Contains(text, "Why:") {
+				t.Errorf("the text does not say so:\n%s", text)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func wrong(s *stage, how string) {
+	s.act("wrong", "wal", counter...)
+	a, b := s.actor("A", 5*time.Second), s.actor("B", 100*time.Millisecond)
+	switch how {
+	case "code":
+		a.refused(write(1), sqlite3.SQLITE_BUSY, atOnce, "")
+	case "rows":
+		a.reads(readRiders, "7", "")
+	case "at once":
+		a.does("BEGIN IMMEDIATE", "")
+		b.refused("BEGIN IMMEDIATE", sqlite3.SQLITE_BUSY, atOnce, "")
+	case "whole timeout":
+		a.does("BEGIN", "")
+		a.reads(readRiders, "100", "")
+		b.does(write(2), "")
+		a.refused(write(1), sqlite3.SQLITE_BUSY_SNAPSHOT, wholeTimeout, "")
+	case "killed":
+		a.kill("")
+		a.reads(readRiders, "100", "")
+	case "set up":
+		s.act("wrong", "wal", "nonsense")
+	}
+	s.explain("never said", "never said")
+}
+
+// TestJSON: every key is there, also of a story that could not be played.
+func TestJSON(t *testing.T) {
+	s := Scene{Name: "never", Title: "t", Links: []string{"l"}, Unable: "no moon"}
+	story, err := s.Play(t.Context(), Options{Dir: t.TempDir()})
+	if !errors.Is(err, ErrUnable) {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(story)
+	const want = `{"name":"never","title":"t","ok":false,"error":"scene: never: cannot be played here: no moon",` +
+		`"seconds":0,"acts":[],"why":"","cure":"","links":["l"]}`
+	if err != nil || string(got) != want {
+		t.Errorf("%v\n got %s\nwant %s", err, got, want)
+	}
+}
