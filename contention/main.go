@@ -1,0 +1,19 @@
+// Command contention lets many processes write to one SQLite file, shows
+// "database is locked" as it happens, and measures what cures it.
+//
+// Start reading with run.go; the work is in turnstile/internal/lab.
+package main
+
+import "turnstile/internal/cli"
+
+func main() { cli.Main("contention", run) }
+
+var run = cli.Dispatch(
+	cli.Command{Name: "", Run: compare},
+	cli.Command{Name: "scene", Run: scene},
+	cli.Command{Name: "watch", Run: watch},
+	cli.Command{Name: "about", Run: describeMachine},
+	// Processes of trials and of scenes; not for people.
+	cli.Command{Name: "child", Run: child},
+	cli.Command{Name: "actor", Run: actor},
+)

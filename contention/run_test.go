@@ -1,0 +1,286 @@
+package main
+
+// The trials, on the real binary and with real processes.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"turnstile/internal/lab"
+)
+
+// binary is this command, built once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "contention-test-")
+	if err != nil {
+		return "", err
+	}
+	binaryDir = dir
+	name := filepath.Join(dir, "contention")
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	out, err := exec.Command("go", "build", "-o", name, ".").CombinedOutput()
+	if err != nil {
+		return "", errors.New(string(out))
+	}
+	return name, nil
+})
+
+var binaryDir string // removed at the end; "" if no test needed it
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if binaryDir != "" {
+		if err := os.RemoveAll(binaryDir); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(status)
+}
+
+// limit is more than any of these commands takes on a slow machine.
+const limit = time.Minute
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	name, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+type result struct {
+	Interrupted bool
+	Trials      []trial
+	Findings    []string
+}
+
+type trial struct {
+	Strategy       string
+	Processes      int
+	RowsPerProcess *int    `json:"rows_per_process"`
+	TaskMillis     float64 `json:"task_ms"`
+
+	Asked, Stored, Lost, Unaccounted int
+
+	Errors    map[string]int
+	Seconds   *float64
+	Published *float64                         `json:"published_seconds"`
+	Wait      struct{ P50, P99, Max *float64 } `json:"wait_ms"`
+	Holders   []struct{ Process string }
+}
+
+// run runs the command for its JSON, and checks what is true of every result.
+func runJSON(t *testing.T, args ...string) result {
+	t.Helper()
+	cmd := command(t, append(args, "--format", "json")...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	if left, err := filepath.Glob(filepath.Join(cmd.Dir, "var", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	return decode(t, out)
+}
+
+func decode(t *testing.T, out []byte) (r result) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(out))
+	if err := d.Decode(&r); err != nil {
+		t.Fatalf("no JSON: %v: %s", err, out)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		t.Errorf("more than one document: %s", out)
+	}
+	for _, tr := range r.Trials {
+		if tr.Unaccounted != 0 || tr.Asked != tr.Stored+tr.Lost {
+			t.Errorf("the counts of %s don't add up: %+v", tr.Strategy, tr)
+		}
+	}
+	return r
+}
+
+// TestNoTaskLosesNothing: without work in the transaction a busy timeout is
+// enough. Without one (no-timeout) it is luck.
+func TestNoTaskLosesNothing(t *testing.T) {
+	r := runJSON(t, "--task", "0", "--processes", "3", "--rows", "2", "--strategies", "all")
+	if len(r.Trials) != 8 {
+		t.Fatalf("%d trials, want 8", len(r.Trials))
+	}
+	for i, name := range lab.Names() {
+		tr := r.Trials[i]
+		if tr.Strategy != name || tr.Asked != 6 {
+			t.Errorf("trial %d is %+v, want %s with 6 rows asked for", i, tr, name)
+		}
+		if name != "no-timeout" && tr.Stored != 6 {
+			t.Errorf("%s stored %d of 6", name, tr.Stored)
+		}
+	}
+}
+
+// TestOriginal is the original experiment at a tenth of its times: one process
+// commits both its rows in the time the others wait for their first. Or
+// another gets in between, and a third waits too long. It is always two.
+func TestOriginal(t *testing.T) {
+	for range 2 {
+		r := runJSON(t, "--processes", "3", "--rows", "2", "--task", "300ms", "--busy-timeout", "500ms", "--strategies", "direct,queued,confirmed")
+		direct := r.Trials[0]
+		if direct.Lost != 2 || direct.Errors["5"] != 2 {
+			t.Errorf("direct lost %d rows with errors %v, want 2 of 6", direct.Lost, direct.Errors)
+		}
+		for _, tr := range r.Trials[1:] {
+			if tr.Stored != 6 || len(tr.Errors) > 0 {
+				t.Errorf("%s: %+v, want all 6 stored", tr.Strategy, tr)
+			}
+		}
+		if !strings.Contains(strings.Join(r.Findings, "\n"), "database is locked") {
+			t.Errorf("no finding says so: %q", r.Findings)
+		}
+	}
+}
+
+func TestDefaultProgramme(t *testing.T) {
+	cmd := command(t)
+	start := time.Now()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+	for _, want := range []string{
+		"The original experiment", "All 6 of 6 rows arrived", "are lost.", "then gave up: database", "(SQLITE_BUSY)",
+		"direct ", "consumers ", "short ", "queued ", "confirmed ", "What this run shows", "Recommendation", "go run ./contention --processes 4",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("does not say %q:\n%s", want, out)
+		}
+	}
+	for line := range strings.Lines(string(out)) {
+		if len([]rune(line)) > 101 {
+			t.Errorf("wider than 100 columns: %s", line)
+		}
+	}
+}
+
+func TestCountsAlwaysAddUp(t *testing.T) {
+	for _, args := range [][]string{
+		{"--processes", "3", "--rows", "7", "--task", "3ms", "--busy-timeout", "20ms", "--rows-per-transaction", "3", "--strategies", "all"},
+		{"--processes", "4", "--for", "300ms", "--task", "0", "--sync", "normal", "--strategies", "all"},
+		{"--processes", "2", "--for", "300ms", "--task", "2ms", "--offered", "100/s", "--strategies", "direct,confirmed"},
+	} {
+		r := runJSON(t, args...)
+		for _, tr := range r.Trials {
+			if tr.Stored == 0 || tr.Seconds == nil || tr.Wait.Max == nil {
+				t.Errorf("%s stored nothing: %+v", tr.Strategy, tr)
+			}
+		}
+	}
+}
+
+func TestOrderOfTrials(t *testing.T) {
+	r := runJSON(t, "--task", "1ms,0", "--processes", "2,1", "--rows", "1", "--strategies", "short,direct")
+	var got []string
+	for _, tr := range r.Trials {
+		got = append(got, strings.Join([]string{strconv.Itoa(int(tr.TaskMillis)), strconv.Itoa(tr.Processes), tr.Strategy}, " "))
+	}
+	want := "1 2 short,1 2 direct,1 1 short,1 1 direct,0 2 short,0 2 direct,0 1 short,0 1 direct"
+	if s := strings.Join(got, ","); s != want {
+		t.Errorf("got %s, want %s", s, want)
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	r := runJSON(t, "--task", "10s", "--deadline", "400ms", "--processes", "2", "--rows", "1", "--strategies", "direct,short")
+	for _, tr := range r.Trials {
+		if tr.Asked != 2 || tr.Lost != 2 || tr.Seconds != nil {
+			t.Errorf("got %+v, want both rows lost and no time", tr)
+		}
+	}
+	if *r.Trials[0].Wait.Max < 300 {
+		t.Errorf("the wait that was not over does not count: %v", *r.Trials[0].Wait.Max)
+	}
+	if !strings.Contains(strings.Join(r.Findings, ""), "deadline of 400 ms") {
+		t.Errorf("not said: %q", r.Findings)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	cmd := command(t, "--rows", "1", "--processes", "1", "--task", "0", "--strategies", "short", "--keep", "kept", "--output", "out/report.txt")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := filepath.Glob(filepath.Join(cmd.Dir, "kept", "*", "rides.db"))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("kept %v %v", kept, err)
+	}
+	saved, err := os.ReadFile(filepath.Join(cmd.Dir, "out", "report.txt"))
+	if err != nil || !bytes.Equal(saved, out) {
+		t.Errorf("--output has something else than stdout: %v", err)
+	}
+}
+
+func TestMistypedEndsWithTwo(t *testing.T) {
+	for _, args := range [][]string{
+		{"--strategies", "dirct"},
+		{"--processes", "0"},
+		{"--rows", "0"},
+		{"--task", "-1s"},
+		{"--rows", "3", "--for", "1s"},
+		{"--sync", "no"},
+		{"--offered", "fast"},
+		{"--repeat", "0"},
+		{"--format", "xml"},
+		{"--for", "-1s"},
+		{"--strategies", "direct,direct"},
+		{"word"},
+		{"--no-such-flag"},
+	} {
+		cmd := command(t, args...)
+		out, err := cmd.CombinedOutput()
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok || exit.ExitCode() != 2 || !strings.HasPrefix(string(out), "contention: ") || !strings.Contains(string(out), "contention: hint: ") {
+			t.Errorf("%q: %v, %s", args, err, out)
+		}
+	}
+}
+
+func TestVerboseSaysWhatEachProcessDoes(t *testing.T) {
+	cmd := command(t, "--processes", "3", "--rows", "2", "--task", "60ms", "--busy-timeout", "100ms", "--strategies", "direct", "-v")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"msg=started process=P1", `msg="waiting for the lock" process=P2 row=1`, `msg="has the lock"`, "msg=committed",
+		`msg="locked out"`, `error="database is locked (5) (SQLITE_BUSY)"`,
+	} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("no %s in\n%s", want, stderr.String())
+		}
+	}
+}

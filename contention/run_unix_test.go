@@ -1,0 +1,137 @@
+//go:build unix
+
+package main
+
+// Trials whose processes are killed, or told to stop.
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A running is a command whose processes are known.
+type running struct {
+	*exec.Cmd
+	stdout bytes.Buffer
+	lines  *bufio.Scanner
+	pids   []int
+}
+
+// started runs the command until its log has said something n times.
+func started(t *testing.T, n int, what string, args ...string) *running {
+	t.Helper()
+	r := &running{Cmd: command(t, append(args, "-v", "--format", "json")...)}
+	r.Stdout = &r.stdout
+	r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stderr, err := r.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.lines = bufio.NewScanner(stderr)
+	pid := regexp.MustCompile(`msg=started .*pid=(\d+)`)
+	for said := 0; said < n; {
+		if !r.lines.Scan() {
+			t.Fatalf("ended too early: %v", r.lines.Err())
+		}
+		if m := pid.FindStringSubmatch(r.lines.Text()); m != nil {
+			p, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.pids = append(r.pids, p)
+		}
+		if strings.Contains(r.lines.Text(), what) {
+			said++
+		}
+	}
+	return r
+}
+
+func (r *running) wait() error {
+	for r.lines.Scan() {
+	}
+	return r.Wait()
+}
+
+// gone waits until a process is no more.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return
+		}
+	}
+	t.Errorf("process %d is still there", pid)
+}
+
+func TestKilledChildIsReported(t *testing.T) {
+	r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "8", "--task", "20ms", "--strategies", "immediate")
+	if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.wait(); err != nil {
+		t.Fatalf("lost rows alone are no failure: %v", err)
+	}
+	got := decode(t, r.stdout.Bytes())
+	if tr := got.Trials[0]; tr.Asked != 24 || tr.Lost == 0 || tr.Lost > 8 {
+		t.Errorf("got %+v, want some of the 8 rows of one process lost", tr)
+	}
+	if !strings.Contains(strings.Join(got.Findings, ""), "died (signal: killed)") {
+		t.Errorf("not said: %q", got.Findings)
+	}
+}
+
+func TestCtrlCKeepsTheEvidence(t *testing.T) {
+	r := started(t, 3, "msg=committed", "--processes", "3", "--rows", "100", "--task", "20ms", "--strategies", "short,direct")
+	if err := syscall.Kill(-r.Process.Pid, syscall.SIGINT); err != nil { // as a terminal does: to all
+		t.Fatal(err)
+	}
+	start := time.Now()
+	err := r.wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v, want status 1", err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("took %s to stop", took)
+	}
+	got := decode(t, r.stdout.Bytes())
+	if !got.Interrupted || len(got.Trials) != 1 || got.Trials[0].Stored < 3 || got.Trials[0].Lost != 0 {
+		t.Errorf("got %+v, want what was stored until then", got)
+	}
+	if said := strings.Join(got.Findings, "\n"); strings.Contains(said, "died") {
+		t.Errorf("Ctrl-C was for the parent, and its processes died of it: %s", said)
+	}
+	for _, pid := range r.pids {
+		gone(t, pid)
+	}
+	if left, err := filepath.Glob(filepath.Join(r.Dir, "var", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestKilledParentLeavesNoOrphans: its processes work or wait, and write
+// nothing that could tell them that no one reads it.
+func TestKilledParentLeavesNoOrphans(t *testing.T) {
+	r := started(t, 1, "has the lock", "--processes", "3", "--rows", "1", "--task", "30s", "--busy-timeout", "30s", "--strategies", "immediate")
+	if err := r.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.wait(); err == nil {
+		t.Error("it survived")
+	}
+	for _, pid := range r.pids {
+		gone(t, pid)
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+// The command around the scenes; the stories themselves are tested in
+// internal/scene.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"turnstile/internal/cli"
+	scenes "turnstile/internal/scene"
+)
+
+// The scenes start this binary again as their actors.
+func init() {
+	if len(os.Args) == 2 && os.Args[1] == "actor" {
+		env := cli.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+		os.Exit(cli.Status("contention", env, actor(context.Background(), nil, env)))
+	}
+}
+
+func runScene(ctx context.Context, args ...string) (stdout, stderr string, status int) {
+	var out, errs bytes.Buffer
+	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs}
+	status = cli.Status("contention", env, scene(ctx, args, env))
+	return out.String(), errs.String(), status
+}
+
+func TestSceneAll(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "scenes.json")
+	out, errs, status := runScene(t.Context(), "all", "--format", "json", "--dir", filepath.Join(dir, "var"), "--output", file)
+	if status != 0 || errs != "" {
+		t.Fatalf("status %d, stderr %s", status, errs)
+	}
+	saved, err := os.ReadFile(file)
+	if err != nil || string(saved) != out {
+		t.Errorf("--output has something else than stdout (%v)", err)
+	}
+	var p playbill
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatal(err)
+	}
+	list, _, status := runScene(t.Context(), "list")
+	if lines := strings.Count(list, "\n"); status != 0 || lines != len(p.Scenes) || lines == 0 || p.Interrupted {
+		t.Errorf("%d scenes were played, list has:\n%s", len(p.Scenes), list)
+	}
+	for _, s := range p.Scenes {
+		if !strings.Contains(list, s.Name) || !strings.Contains(list, s.Title) {
+			t.Errorf("%s is not in the list", s.Name)
+		}
+		if !s.OK && !strings.Contains(*s.Error, scenes.ErrUnable.Error()) {
+			t.Errorf("%s: %s", s.Name, *s.Error)
+		}
+		if s.OK && (s.Seconds > 10 || s.Seconds <= 0 || len(s.Acts) == 0 || s.Why == "" || s.Cure == "" || len(s.Links) == 0) {
+			t.Errorf("incomplete: %+v", s)
+		}
+	}
+}
+
+func TestSceneText(t *testing.T) {
+	out, errs, status := runScene(t.Context(), "snapshot", "--dir", t.TempDir())
+	for _, want := range []string{"snapshot: ", "517 SQLITE_BUSY_SNAPSHOT at once", "Why: ", "Cure: ", "https://sqlite.org/rescode.html#busy_snapshot"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in the text", want)
+		}
+	}
+	if status != 0 || errs != "" || strings.Contains(out, "\x1b") {
+		t.Errorf("status %d, stderr %s, stdout %s", status, errs, out)
+	}
+}
+
+func TestSceneInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out, errs, status := runScene(ctx, "deadlock", "--format", "json", "--dir", t.TempDir())
+	var p playbill
+	if err := json.Unmarshal([]byte(out), &p); err != nil || !p.Interrupted || len(p.Scenes) != 1 || p.Scenes[0].OK {
+		t.Errorf("%v, %s", err, out)
+	}
+	if status != 1 || errs != "contention: interrupted in scene deadlock\n" {
+		t.Errorf("status %d, stderr %s", status, errs)
+	}
+}
+
+// TestSceneUnable: what this system can't play is an error only by itself.
+func TestSceneUnable(t *testing.T) {
+	never := scenes.Scene{Name: "never", Unable: "no moon"}
+	deadlock, ok := scenes.Find("deadlock")
+	if !ok {
+		t.Fatal("no deadlock")
+	}
+	o := scenes.Options{Dir: t.TempDir()}
+	if _, err := play(t.Context(), []scenes.Scene{never}, o); !errors.Is(err, scenes.ErrUnable) {
+		t.Errorf("alone: %v", err)
+	}
+	p, err := play(t.Context(), []scenes.Scene{never, deadlock}, o)
+	if err != nil || len(p.Scenes) != 2 || p.Scenes[0].OK || !p.Scenes[1].OK {
+		t.Errorf("among others: %v, %+v", err, p)
+	}
+}
+
+func TestSceneMistyped(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "contention: which scene?\ncontention: hint: contention scene list\n"},
+		{"deadlok", "contention: unknown scene \"deadlok\"\ncontention: hint: one of: deadlock, "},
+		{"deadlock schema", "unexpected argument \"schema\""},
+		{"deadlock --format yaml", "--format is \"yaml\""},
+		{"list --format yaml", "--format is \"yaml\""},
+	} {
+		out, errs, status := runScene(t.Context(), strings.Fields(c.args)...)
+		if status != 2 || out != "" || !strings.Contains(errs, c.want) {
+			t.Errorf("scene %s: status %d, stdout %q, stderr %q, want %q", c.args, status, out, errs, c.want)
+		}
+	}
+}
+
+func TestSceneHelp(t *testing.T) {
+	out, _, status := runScene(t.Context(), "--help-all")
+	if status != 0 || !strings.Contains(out, "scene deadlock") || !strings.Contains(out, fmt.Sprintf("%q", "at_once")) {
+		t.Errorf("status %d, help:\n%s", status, out)
+	}
+}
