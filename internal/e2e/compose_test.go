@@ -1,0 +1,219 @@
+package e2e
+
+// The whole system in containers, by the docker-compose.yml that users have.
+//
+//	go test ./internal/e2e -run Compose -compose
+//
+// It has a project name and an image name of its own, and so touches no one
+// else's containers.
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	withCompose  = flag.Bool("compose", false, "run the tests that need Docker (CI=true does, too)")
+	composeImage = flag.String("compose-image", "", "an image that is there, instead of building one")
+)
+
+func TestCompose(t *testing.T) {
+	if !*withCompose && os.Getenv("CI") != "true" {
+		t.Skip("NOT RUN: the tests with containers need Docker and some minutes; ask for them with -compose, or CI=true")
+	}
+	image := *composeImage
+	if image == "" {
+		image = buildImage(t)
+	}
+	t.Run("one broker", func(t *testing.T) {
+		c := newProject(t, image)
+		t.Run("up", func(t *testing.T) { rowsFlow(t, c.in(t)) })
+		t.Run("secrets", func(t *testing.T) { nothingShows(t, c.in(t)) })
+		t.Run("own file", func(t *testing.T) { ownFile(t, c.in(t)) })
+		t.Run("producers", func(t *testing.T) { manyProducers(t, c.in(t)) })
+		t.Run("takeover", func(t *testing.T) { takeover(t, c.in(t)) })
+		t.Run("lab", func(t *testing.T) { labRuns(t, c.in(t)) })
+		t.Run("count", func(t *testing.T) { countItself(t, c.in(t), "consumer") })
+		t.Run("down", func(t *testing.T) { nothingStays(t, c.in(t)) })
+	})
+	t.Run("cluster", func(t *testing.T) {
+		c := newProject(t, image)
+		c.profile = []string{"--profile", "cluster"}
+		t.Run("faults", func(t *testing.T) { clusterFaults(t, c.in(t)) })
+		t.Run("count", func(t *testing.T) { countItself(t, c.in(t), "cluster-consumer") })
+		t.Run("down", func(t *testing.T) { nothingStays(t, c.in(t)) })
+	})
+}
+
+// rowsFlow: a fresh clone comes up with one command, and is well.
+func rowsFlow(t *testing.T, c *project) {
+	c.compose("up", "-d")
+	for _, service := range []string{"broker", "consumer"} {
+		c.until(time.Minute, service+" is healthy", func() bool {
+			return c.inspect(c.container(service), "{{.State.Health.Status}}") == "healthy"
+		})
+	}
+	c.send("producer", "data/sample.csv", nil)
+	c.proved("consumer", "data/sample.csv", nil)
+	for _, service := range []string{"broker", "consumer", "producer"} {
+		got := c.inspect(c.container(service), "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{gt .HostConfig.Memory 0}}")
+		if want := "65532:65532 true [ALL] true"; got != want {
+			t.Errorf("%s: user, read-only, dropped, limited: %s, want %s", service, got, want)
+		}
+	}
+	for _, binding := range strings.Fields(c.inspect(c.container("broker"), "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}} {{end}}{{end}}")) {
+		if binding != "127.0.0.1" {
+			t.Errorf("the broker is published on %s", binding)
+		}
+	}
+	var size int64
+	if err := json.Unmarshal([]byte(c.docker("image", "inspect", "--format", "{{.Size}}", c.image)), &size); err != nil || size > 90e6 {
+		t.Errorf("the image has %d bytes (%v)", size, err)
+	}
+}
+
+// nothingShows: no password in the image, on a command line, in the
+// environment or in a log.
+func nothingShows(t *testing.T, c *project) {
+	seen := c.docker("image", "inspect", c.image) + c.docker("history", "--no-trunc", c.image) + c.logs()
+	for _, id := range c.containers("") {
+		seen += c.docker("inspect", id)
+	}
+	for _, role := range []string{"producer", "consumer", "monitor", "admin"} {
+		password := c.secret(role)
+		if len(password) < 26 {
+			t.Errorf("the password of %s has %d letters", role, len(password))
+		}
+		if strings.Contains(seen, password) {
+			t.Errorf("the password of %s can be seen", role)
+		}
+	}
+	// Each container has its own only.
+	if out, err := c.try("run", "--rm", "--no-deps", "-e", "NATS_USER=consumer", "-e", "NATS_PASSWORD_FILE=credentials/consumer/password",
+		"producer", "data/sample.csv"); err == nil {
+		t.Errorf("a producer reads the consumer's password: %s", out)
+	}
+	out, err := c.try("run", "--rm", "--no-deps", "-e", "NATS_USER=consumer", "producer", "data/sample.csv")
+	if err == nil || !strings.Contains(out, "does not let user") || !strings.Contains(out, "hint:") {
+		t.Errorf("the wrong password: %v: %s", err, out)
+	}
+}
+
+// ownFile: a user's own file, as the README has it.
+func ownFile(t *testing.T, c *project) {
+	f := c.generate("mine.csv", 20_000)
+	c.send("producer", "mine.csv", f)
+	c.proved("consumer", "mine.csv", f)
+}
+
+// manyProducers: four producers send the same file at once.
+func manyProducers(t *testing.T, c *project) {
+	c.env = append(c.env, "RATE=max")
+	c.compose("up", "-d", "--scale", "producer=4", "producer")
+	c.until(time.Minute, "four producers are done", func() bool {
+		ids := c.containers("producer")
+		for _, id := range ids {
+			if c.inspect(id, "{{.State.Status}} {{.State.ExitCode}}") != "exited 0" {
+				return false
+			}
+		}
+		return len(ids) == 4
+	})
+	c.send("producer", "data/sample.csv", nil) // and once more, to hear that all before it is stored
+	c.proved("consumer", "data/sample.csv", nil)
+}
+
+// takeover: of three consumers the one that writes is killed, and another goes
+// on within two seconds.
+func takeover(t *testing.T, c *project) {
+	c.compose("up", "-d", "--no-recreate", "--scale", "consumer=3", "consumer")
+	f := c.generate("takeover.csv", 100_000)
+	sent := c.inBackground("producer", "takeover.csv", f, "--message-size", "4KiB")
+	c.until(time.Minute, "two stand by", func() bool {
+		return strings.Count(c.logs("consumer"), "standing by") >= 2
+	})
+	active := c.container("consumer")
+	for _, id := range c.containers("consumer") {
+		if strings.Contains(c.docker("logs", id), "storing") {
+			active = id
+		}
+	}
+	c.docker("kill", "--signal", "KILL", active)
+	died, err := time.Parse(time.RFC3339Nano, c.inspect(active, "{{.State.FinishedAt}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tookOver := regexp.MustCompile(`(?m)^(\S+) .*took over`)
+	var after time.Duration
+	c.until(time.Minute, "another takes over", func() bool {
+		for _, id := range c.containers("consumer") {
+			if m := tookOver.FindStringSubmatch(c.docker("logs", "--timestamps", id)); id != active && m != nil {
+				at, err := time.Parse(time.RFC3339Nano, m[1])
+				after = at.Sub(died)
+				return err == nil
+			}
+		}
+		return false
+	})
+	t.Logf("another consumer had taken over after %v", after)
+	if after > 2*time.Second {
+		t.Errorf("it took %v", after)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	c.proved("consumer", "takeover.csv", f)
+}
+
+// labRuns: the lab in its one container, where it can name the holders.
+func labRuns(t *testing.T, c *project) {
+	out := c.compose("run", "--rm", "lab", "--processes", "3", "--rows", "2", "--task", "300ms",
+		"--busy-timeout", "500ms", "--strategies", "direct,queued", "--format", "json")
+	var report struct {
+		Trials []struct {
+			Strategy            string
+			Asked, Stored, Lost int
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(report.Trials) != 2 || report.Trials[0].Lost == 0 || report.Trials[1].Stored != 6 {
+		t.Errorf("%+v", report.Trials)
+	}
+}
+
+// countItself counts the rows by itself, in the database file that the
+// consumer's volume holds once it has stopped.
+func countItself(t *testing.T, c *project, consumer string) {
+	c.compose("stop", consumer)
+	if len(c.sent) == 0 {
+		t.Error("nothing was proved to be stored")
+	}
+	file := c.copyDatabase(consumer)
+	for source, want := range c.sent {
+		got := countRows(t, file, source)
+		if got != want {
+			t.Errorf("%s: %d rows and rejects in the database, want %d", source, got, want)
+		}
+	}
+}
+
+// nothingStays: what was made is gone.
+func nothingStays(t *testing.T, c *project) {
+	c.down()
+	for _, kind := range []string{"container", "volume", "network"} {
+		args := []string{kind, "ls", "-q", "--filter", "label=com.docker.compose.project=" + c.name}
+		if kind == "container" {
+			args = append(args, "-a")
+		}
+		if left := c.docker(args...); left != "" {
+			t.Errorf("%s left behind: %s", kind, left)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package e2e
+
+// The scripts of testdata run the real binaries, each in a folder of its own.
+//
+//	go test ./internal/e2e                        all of them
+//	go test ./internal/e2e -run Scripts/replay    one
+//
+// Beside the commands of testscript (exec, stdin, stdout, cmp, grep, ...) a
+// script has these. All that wait have a deadline.
+//
+// Processes
+//
+//	start NAME PROGRAM [ARG...]        in the background; it writes NAME.out and NAME.err
+//	startbroker [ARG...]               the same for "broker", at $NATS_URL, its store in ./queue; returns
+//	                                   when it has the stream
+//	signal -SIG NAME                   INT, TERM, KILL, STOP, CONT
+//	end [-SIG] [-within D] NAME [S]    signal (INT), then as ended
+//	ended [-within D] NAME [S]         until it has ended, with exit status S (0); after KILL any
+//	[!] waitfor FILE REGEXP            until a line of the file matches; with !, none may have
+//
+// Databases
+//
+//	waitrows DB N                      until the table ride has N rows, or more
+//	sql DB QUERY                       prints the result, columns joined by |; see stdout
+//	flawlines LIST DB SOURCE           the rejects of a source stand at the lines that generate listed
+//	sums DB SOURCE FILE                the rows of the file, its riders and transfers by station, as
+//	                                   encoding/csv reads them, are those of the view ridership
+//
+// Files
+//
+//	append FILE TEXT [N]               N (1) times, TEXT with Go's escapes: 'a\xffb\n'
+//	setline FILE N TEXT                replaces a line, and keeps its end
+//	gzip FILE                          makes FILE.gz
+//
+// The queue
+//
+//	[!] publish [-h KEY=VALUE]... SUBJECT FILE    to the stream, until it is acknowledged
+//	[!] request [-h KEY=VALUE]... SUBJECT FILE    prints the answer; see stdout
+//	messages                                      prints what the stream holds: SUBJECT SOURCE LINE, then the rows
+//
+// $DATA is the project's data folder, $ADDRESS is $NATS_URL without the scheme,
+// $MONITOR another address that is free.
+// $REAL has the real files where the condition [real] holds.
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience is how long a script waits for what must happen. It is long, for a
+// busy machine: only a failing test waits to its end.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "turnstile-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binaries.dir = dir
+	status := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// binaries are built once, by the first test that needs one.
+var binaries struct {
+	dir  string
+	once sync.Once
+	err  error
+}
+
+// buildAll builds the commands as a user would have them, and returns where.
+func buildAll() (string, error) {
+	b := &binaries
+	b.once.Do(func() {
+		// Not the checkout's state: go build would ask git for it, which may refuse.
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", b.dir+string(filepath.Separator),
+			"./broker", "./producer", "./consumer", "./contention", "./data/generate")
+		build.Dir = filepath.Join("..", "..")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("%s: %w\n%s", build, err, out)
+		}
+	})
+	return b.dir, b.err
+}
+
+// binary is the path of a command, built.
+func binary(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := buildAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return filepath.Join(dir, name)
+}
+
+func TestScripts(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: the scripts stop processes by signals, and Windows has none")
+	}
+	real := os.Getenv("TURNSTILE_REAL_DATA")
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			dir, err := buildAll()
+			if err != nil {
+				return err
+			}
+			data, err := filepath.Abs(filepath.Join("..", "..", "data"))
+			if err != nil {
+				return err
+			}
+			address, err := freeAddress()
+			monitor, err2 := freeAddress()
+			if err := errors.Join(err, err2); err != nil {
+				return err
+			}
+			env.Setenv("PATH", dir+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("DATA", data)
+			env.Setenv("REAL", real)
+			env.Setenv("ADDRESS", address)
+			env.Setenv("NATS_URL", "nats://"+address)
+			env.Setenv("MONITOR", monitor)
+			p := processes{}
+			env.Values[processesKey{}] = p
+			env.Defer(p.killAll)
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "real" {
+				return real != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": start, "startbroker": startBroker, "signal": sendSignal, "end": end, "ended": ended, "waitfor": waitFor,
+			"waitrows": waitRows, "sql": query, "sums": sums, "flawlines": flawLines,
+			"append": appendText, "setline": setLine, "gzip": compress,
+			"publish": publish, "request": request, "messages": messages,
+		},
+	})
+}
+
+// freeAddress finds a port that no one has. Not one of those that the system
+// gives to outgoing connections, or it might be gone when it is needed.
+func freeAddress() (string, error) {
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return address, l.Close()
+		}
+	}
+	return "", errors.New("no free port in 100 tries")
+}
+
+// refuse ends a script that misuses a command.
+func refuse(ts *testscript.TestScript, bad bool, usage string) {
+	if bad {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+// poll asks until the answer is yes, or the deadline comes.
+func poll(ts *testscript.TestScript, d time.Duration, what string, yes func() bool) {
+	for end := time.Now().Add(d); !yes(); {
+		if time.Now().After(end) {
+			ts.Fatalf("waited %v for %s", d, what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,143 @@
+package e2e
+
+// Imports run one way, and this is where it is written down.
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport says what of this project each package may import. A package that
+// is not here has no place yet: give it one, here and in ARCHITECTURE.md.
+var mayImport = map[string][]string{
+	"internal/cli":   nil,
+	"internal/natsd": nil,
+	"internal/mta":   nil,
+	"internal/locks": nil,
+	"internal/about": nil,
+
+	// ingest is the guarantee and meets the other two only through small
+	// interfaces of its own: so its tests can fail each step.
+	"internal/stream": {"internal/mta"},
+	"internal/store":  {"internal/mta"},
+	"internal/ingest": {"internal/mta"},
+
+	"internal/lab":   below,
+	"internal/scene": below,
+	"internal/web":   append([]string{"internal/lab", "internal/scene"}, below...),
+
+	"internal/bench":         {"internal/cli"}, // it runs binaries
+	"internal/bench/plain":   {"internal/cli"},
+	"internal/bench/latency": {"internal/cli"},
+	"internal/e2e":           nil, // so does this
+
+	"broker":        all,
+	"producer":      all,
+	"consumer":      all,
+	"contention":    all,
+	"data/generate": {"internal/cli"},
+}
+
+var (
+	below = []string{
+		"internal/cli", "internal/natsd", "internal/mta", "internal/locks", "internal/about",
+		"internal/stream", "internal/store", "internal/ingest",
+	}
+	all = append([]string{"internal/lab", "internal/scene", "internal/web"}, below...)
+)
+
+// breach says what is wrong with an import, "" if nothing is.
+func breach(from, to string) string {
+	allowed, placed := mayImport[from]
+	switch {
+	case !placed:
+		return from + " has no place in mayImport"
+	case from == to || slices.Contains(allowed, to):
+		return ""
+	}
+	return from + " imports " + to
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	const module = "turnstile/"
+	root := filepath.Join("..", "..")
+	packages := map[string]bool{}
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && file != root && (name == "testdata" || name == "var" || name[0] == '.') {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		inside, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		from := path.Dir(filepath.ToSlash(inside))
+		packages[from] = true
+		if why := breach(from, from); why != "" {
+			t.Errorf("%s: %s", inside, why)
+		}
+		// Whatever the build tags: a breach on Windows is one.
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range parsed.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if to, ours := strings.CutPrefix(name, module); ours {
+				if why := breach(from, to); why != "" {
+					t.Errorf("%s: %s", inside, why)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packages) < 5 {
+		t.Errorf("looked at %d packages only: %v", len(packages), packages)
+	}
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(mod), "module "+strings.TrimSuffix(module, "/")+"\n") {
+		t.Error("go.mod names another module than this test looks for")
+	}
+}
+
+func TestBreach(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		fine     bool
+	}{
+		{"internal/store", "internal/mta", true},
+		{"internal/store", "internal/stream", false},
+		{"internal/ingest", "internal/store", false},
+		{"internal/mta", "internal/cli", false},
+		{"internal/lab", "consumer", false},
+		{"consumer", "broker", false},
+		{"consumer", "internal/ingest", true},
+		{"internal/new", "internal/mta", false},
+	} {
+		if got := breach(c.from, c.to); (got == "") != c.fine {
+			t.Errorf("%s imports %s: %q, want fine %v", c.from, c.to, got, c.fine)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package e2e
+
+// The script commands that start processes, stop them, and read what they log
+// while they run.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+type processesKey struct{}
+
+// processes are a script's, by name.
+type processes map[string]*process
+
+type process struct {
+	*exec.Cmd
+	done   chan struct{} // closed when it has ended
+	killed bool          // by KILL: its exit status says nothing
+}
+
+func processesOf(ts *testscript.TestScript) processes {
+	return ts.Value(processesKey{}).(processes)
+}
+
+func (p processes) killAll() {
+	for _, one := range p {
+		if err := one.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			fmt.Fprintln(os.Stderr, "e2e: kill", one, err)
+		}
+		<-one.done
+	}
+}
+
+func (p processes) find(ts *testscript.TestScript, name string) *process {
+	one, ok := p[name]
+	if !ok {
+		ts.Fatalf("no process is called %s", name)
+	}
+	return one
+}
+
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) < 2, "start NAME PROGRAM [ARG...]")
+	name := args[0]
+	all := processesOf(ts)
+	if old, ok := all[name]; ok {
+		select {
+		case <-old.done:
+		default:
+			ts.Fatalf("%s is running", name)
+		}
+	}
+	program, err := lookPath(ts, args[1])
+	ts.Check(err)
+	cmd := exec.Command(program, args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = environment(ts)
+	out, err := os.Create(ts.MkAbs(name + ".out"))
+	ts.Check(err)
+	stderr, err := os.Create(ts.MkAbs(name + ".err"))
+	ts.Check(err)
+	cmd.Stdout, cmd.Stderr = out, stderr
+	ts.Check(cmd.Start())
+	p := &process{Cmd: cmd, done: make(chan struct{})}
+	all[name] = p
+	go func() {
+		defer close(p.done)
+		var exit *exec.ExitError
+		if err := errors.Join(cmd.Wait(), out.Close(), stderr.Close()); err != nil && !errors.As(err, &exit) {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+		}
+	}()
+}
+
+func lookPath(ts *testscript.TestScript, program string) (string, error) {
+	if strings.ContainsRune(program, os.PathSeparator) {
+		return program, nil
+	}
+	for _, ours := range []string{"broker", "producer", "consumer", "contention", "generate"} {
+		if program == ours {
+			dir, err := buildAll()
+			return dir + string(os.PathSeparator) + program + ts.Getenv("exe"), err
+		}
+	}
+	return exec.LookPath(program)
+}
+
+// environment is what a process started by exec would have. testscript keeps
+// that to itself, so what our commands need is named here.
+func environment(ts *testscript.TestScript) []string {
+	env := []string{}
+	for _, key := range []string{
+		"PATH", "HOME", "TMPDIR", "NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS",
+		"NO_COLOR", "GOCOVERDIR", "SystemRoot", "TMP", "USERPROFILE",
+	} {
+		if v := ts.Getenv(key); v != "" {
+			env = append(env, key+"="+v)
+		}
+	}
+	return env
+}
+
+func startBroker(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg, "startbroker [ARG...]")
+	start(ts, false, append([]string{
+		"broker", "broker", "--listen", ts.Getenv("ADDRESS"), "--monitor", "", "--store", "queue",
+	}, args...))
+	broker := processesOf(ts)["broker"]
+	poll(ts, patience, "the broker and its stream", func() bool {
+		select {
+		case <-broker.done:
+			ts.Fatalf("the broker has ended: %s", ts.ReadFile("broker.err"))
+		default:
+		}
+		return hasStream(ts.Getenv("NATS_URL"))
+	})
+}
+
+func hasStream(url string) bool {
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return false
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := testContext()
+	defer cancel()
+	_, err = js.Stream(ctx, "MTA")
+	return err == nil
+}
+
+func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 2 || !strings.HasPrefix(args[0], "-"), "signal -SIG NAME")
+	p := processesOf(ts).find(ts, args[1])
+	signals := map[string]os.Signal{
+		"-INT": os.Interrupt, "-KILL": os.Kill, "-TERM": syscall.SIGTERM, "-STOP": sigstop, "-CONT": sigcont,
+	}
+	sig := signals[args[0]]
+	refuse(ts, sig == nil, "signal -INT|-TERM|-KILL|-STOP|-CONT NAME")
+	p.killed = p.killed || sig == os.Kill
+	ts.Check(p.Process.Signal(sig))
+}
+
+func end(ts *testscript.TestScript, neg bool, args []string) {
+	const usage = "end [-SIG] [-within D] NAME [STATUS]"
+	refuse(ts, neg || len(args) == 0, usage)
+	sig := "-INT"
+	if strings.HasPrefix(args[0], "-") && args[0] != "-within" {
+		sig, args = args[0], args[1:]
+	}
+	rest := args
+	if len(rest) > 1 && rest[0] == "-within" {
+		rest = rest[2:]
+	}
+	refuse(ts, len(rest) == 0, usage)
+	sendSignal(ts, false, []string{sig, rest[0]})
+	ended(ts, false, args)
+}
+
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	within := patience
+	if len(args) > 1 && args[0] == "-within" {
+		d, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		within, args = d, args[2:]
+	}
+	refuse(ts, neg || len(args) == 0 || len(args) > 2, "ended [-within D] NAME [STATUS]")
+	name, want := args[0], 0
+	if len(args) == 2 {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		want = n
+	}
+	p := processesOf(ts).find(ts, name)
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		ts.Fatalf("%s has not ended within %v:\n%s", name, within, ts.ReadFile(name+".err"))
+	}
+	if got := p.ProcessState.ExitCode(); got != want && !p.killed {
+		ts.Fatalf("%s ended with %d, want %d:\n%s", name, got, want, ts.ReadFile(name+".err"))
+	}
+}
+
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, len(args) != 2, "[!] waitfor FILE REGEXP")
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	if neg {
+		if found := re.FindString(ts.ReadFile(args[0])); found != "" {
+			ts.Fatalf("%s has %q", args[0], found)
+		}
+		return
+	}
+	for end := time.Now().Add(patience); !re.MatchString(ts.ReadFile(args[0])); {
+		if time.Now().After(end) {
+			ts.Fatalf("waited %v for %s in %s:\n%s", patience, re, args[0], ts.ReadFile(args[0]))
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
