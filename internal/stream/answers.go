@@ -20,15 +20,15 @@ func (p *Publisher) acked(m *nats.Msg, a *jetstream.PubAck) {
 		return
 	}
 	p.mu.Lock()
+	s, there := p.landed(m, true)
 	p.accepted()
-	s, ok := p.slots[m]
-	if ok && p.options.Stored {
+	if there && p.options.Stored {
 		s.acked, s.sequence = time.Now(), a.Sequence
 		p.mu.Unlock()
 		return
 	}
 	p.mu.Unlock()
-	if ok {
+	if there {
 		p.done(s, mta.Outcome{})
 	}
 }
@@ -42,11 +42,11 @@ func (p *Publisher) refused(m *nats.Msg, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, ok := p.slots[m]
-	if !ok {
-		return // confirmed in the meantime
+	s, there := p.landed(m, false)
+	if !there || s.msg != m || !s.acked.IsZero() {
+		return // done, or another try is on its way
 	}
-	p.waiting = append(p.waiting, s)
+	p.wait(s)
 	switch {
 	case full(err):
 		p.full, p.lastFull = true, time.Now()
@@ -55,6 +55,14 @@ func (p *Publisher) refused(m *nats.Msg, err error) {
 		p.trouble.begin("the broker does not take rows, trying again", "error", err)
 	}
 	p.poke()
+}
+
+// wait has a slot sent by the retrier.
+func (p *Publisher) wait(s *slot) {
+	if !s.waits {
+		s.waits = true
+		p.waiting = append(p.waiting, s)
+	}
 }
 
 func (p *Publisher) poke() {
@@ -74,8 +82,8 @@ func hopeless(err error) bool {
 func (p *Publisher) done(s *slot, o mta.Outcome) {
 	now := time.Now()
 	p.mu.Lock()
-	_, first := p.slots[s.msg]
-	delete(p.slots, s.msg)
+	_, first := p.slots[s]
+	delete(p.slots, s)
 	delete(p.tokens, s.token)
 	p.mu.Unlock()
 	if !first {

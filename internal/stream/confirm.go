@@ -89,7 +89,7 @@ func (p *Publisher) overdue() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	overdue := false
-	for _, s := range p.slots {
+	for s := range p.slots {
 		if !s.acked.IsZero() && time.Since(s.acked) > min(silentFor, p.options.confirmWithin) {
 			overdue = true
 			break
@@ -106,7 +106,7 @@ func (p *Publisher) overdue() bool {
 func (p *Publisher) resend(gone func(*slot) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.slots {
+	for s := range p.slots {
 		switch waited := time.Since(s.acked); {
 		case s.acked.IsZero():
 			continue
@@ -121,7 +121,7 @@ func (p *Publisher) resend(gone func(*slot) bool) {
 		p.conn.log.Debug("not confirmed, sending again", "source", s.chunk.Source, "line", s.chunk.Line)
 		s.acked = time.Time{}
 		s.resends++
-		p.waiting = append(p.waiting, s)
+		p.wait(s)
 		p.poke()
 	}
 }

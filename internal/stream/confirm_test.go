@@ -106,7 +106,7 @@ func TestNoCopiesWhileNobodyReads(t *testing.T) {
 	until(t, "all are acknowledged", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for _, s := range p.slots {
+		for s := range p.slots {
 			if s.acked.IsZero() {
 				return false
 			}

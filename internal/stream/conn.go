@@ -49,7 +49,7 @@ const (
 	apiWait = 5 * time.Second // for an answer of the broker
 	// writeWithin is for the system to take what we send. The library's own
 	// minute is as long as we would not notice a broker that is cut off.
-	writeWithin = 5 * time.Second
+	writeWithin = 3 * time.Second
 	// flushWithin is short: a broker that hangs must not keep Ctrl-C waiting,
 	// and what it does not hear any more comes again.
 	flushWithin = 500 * time.Millisecond
@@ -124,7 +124,7 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		// is sent again by those who wait for an answer, and once is enough.
 		nats.ReconnectBufSize(-1),
 		// A broker that is cut off closes no connection.
-		nats.PingInterval(3 * time.Second),
+		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		// Nor does it take what we write; and while a write waits, the library
 		// can't find out that no ping is answered.

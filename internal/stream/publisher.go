@@ -29,6 +29,7 @@ type PublisherOptions struct {
 	Done func(Receipt)
 
 	confirmWithin time.Duration // for tests; 0: [confirmWithin]
+	patience      time.Duration // for tests; 0: [leastPatience]
 }
 
 // A Receipt is what became of a message.
@@ -57,7 +58,12 @@ type Publisher struct {
 	cleanup []func() error
 
 	mu       sync.Mutex // guards all below
-	slots    map[*nats.Msg]*slot
+	slots    map[*slot]struct{}
+	flights  map[*nats.Msg]flight
+	answered time.Time        // when the broker last said anything
+	heard    time.Time        // it has the messages sent until then, or never got them
+	patience time.Duration    // how long it may say nothing
+	asked    time.Time        // when we last sent one more for that
 	open     int              // slots, and those that are just being told of
 	tokens   map[string]*slot // by the last token of the confirmation's subject
 	waiting  []*slot          // to be sent again
@@ -73,7 +79,9 @@ type Publisher struct {
 
 // A slot is a message that is not done yet.
 type slot struct {
-	msg      *nats.Msg
+	msg      *nats.Msg // the last one sent; all of them are alike
+	sent     time.Time // when
+	waits    bool      // to be sent, or sent again
 	chunk    mta.Chunk
 	cost     int64
 	begun    time.Time
@@ -87,9 +95,6 @@ const (
 	// mostInFlight bounds how many messages are on their way; with small ones
 	// the bytes alone would let in too many.
 	mostInFlight = 4096
-	// answerWithin is how long the broker may take. A disk that is full gives
-	// no answer at all.
-	answerWithin = 10 * time.Second
 	retryAfter   = 30 * time.Millisecond
 	retryAtMost  = 250 * time.Millisecond
 )
@@ -102,16 +107,20 @@ func (c *Conn) Publisher(ctx context.Context, o PublisherOptions) (*Publisher, e
 	if o.confirmWithin == 0 {
 		o.confirmWithin = confirmWithin
 	}
+	if o.patience == 0 {
+		o.patience = leastPatience
+	}
 	p := &Publisher{
 		conn: c, options: o, window: semaphore.NewWeighted(inFlight), wake: make(chan struct{}, 1),
-		slots: map[*nats.Msg]*slot{}, tokens: map[string]*slot{}, moved: time.Now(),
+		slots: map[*slot]struct{}{}, flights: map[*nats.Msg]flight{}, tokens: map[string]*slot{},
+		moved: time.Now(), patience: o.patience,
 		fullness: notice{log: c.log}, trouble: notice{log: c.log, after: time.Second},
 		silence: notice{log: c.log},
 	}
 	var err error
 	p.js, err = jetstream.New(c.nc,
-		jetstream.WithPublishAsyncMaxPending(2*mostInFlight), // the window is the limit, not this
-		jetstream.WithPublishAsyncTimeout(answerWithin),
+		jetstream.WithPublishAsyncMaxPending(64*mostInFlight), // the window is the limit, not this
+		jetstream.WithPublishAsyncTimeout(forgetAfter),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { p.acked(m, a) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { p.refused(m, err) }),
 	)
@@ -127,6 +136,7 @@ func (c *Conn) Publisher(ctx context.Context, o PublisherOptions) (*Publisher, e
 		}
 	}
 	p.wg.Go(func() { p.retry(background) })
+	p.wg.Go(func() { p.watch(background) })
 	return p, nil
 }
 
@@ -151,14 +161,14 @@ func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	if len(p.slots) == 0 {
 		p.moved = s.begun
 	}
-	p.slots[m] = s
+	p.slots[s] = struct{}{}
 	p.open++
 	if p.options.Stored {
 		p.tokens[s.token] = s
 	}
 	hold := p.full || len(p.waiting) > 0
 	if hold {
-		p.waiting = append(p.waiting, s)
+		p.wait(s)
 	}
 	p.mu.Unlock()
 	if !hold {
@@ -182,14 +192,6 @@ func (p *Publisher) acquire(ctx context.Context, cost int64) error {
 }
 
 func (p *Publisher) err() error { return context.Cause(p.conn.broken) }
-
-// send hands a message to the client library. Its answer goes to acked or
-// refused.
-func (p *Publisher) send(s *slot) {
-	if _, err := p.js.PublishMsgAsync(s.msg); err != nil {
-		p.refused(s.msg, err)
-	}
-}
 
 // Flush waits until all is done that was put on its way.
 func (p *Publisher) Flush(ctx context.Context) error {
@@ -224,7 +226,7 @@ func (p *Publisher) Totals() Totals {
 func (p *Publisher) First(source string) (line uint32, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.slots {
+	for s := range p.slots {
 		if s.chunk.Source == source && (!ok || s.chunk.Line < line) {
 			line, ok = s.chunk.Line, true
 		}

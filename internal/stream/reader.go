@@ -104,7 +104,8 @@ func (r *Reader) mend(ctx context.Context, why error) error {
 		return err
 	}
 	if errors.Is(why, jetstream.ErrNoHeartbeat) {
-		ask, cancel := context.WithTimeout(ctx, apiWait)
+		// Not for long: until Next is called again, nothing is fetched.
+		ask, cancel := context.WithTimeout(ctx, 2*heartbeat)
 		defer cancel()
 		_, err := r.consumer.Info(ask)
 		if !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
