@@ -126,9 +126,10 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		// A broker that is cut off closes no connection.
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		// Nor does it take what we write; and while a write waits, the library
-		// can't find out that no ping is answered.
+		// Nor does it take what we write.
 		nats.FlusherTimeout(writeWithin),
+		nats.SetCustomDialer(newDialer()),
+		nats.SkipHostLookup(), // the dialer does it
 		nats.ConnectHandler(first),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if !nc.IsClosed() {
