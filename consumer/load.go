@@ -92,7 +92,7 @@ func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done
 	f.StringVar(&c.db, "db", database, "the database `FILE`")
 	c.result = f.ResultFlags("text", "json")
 	f.BoolVar(&c.prove, "verify", true, "compare file and database in the end")
-	f.IntVar(&c.batch, "batch", 20000, "rows of a transaction")
+	f.IntVar(&c.batch, "batch", 20000, "`ROWS` of a transaction")
 	inputFlags(f, &c.input)
 	f.Advanced("verify", "batch", "columns", "from-line")
 	if done, err = f.Parse(args, env); done || err != nil {

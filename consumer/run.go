@@ -94,6 +94,9 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (t *tally, err 
 	if err != nil {
 		return t, err
 	}
+	if err := store.CheckPath(c.db); err != nil {
+		return t, err
+	}
 	conn, err := stream.Connect(ctx, stream.Config{
 		Servers: c.server.URLs, Role: "consumer", Name: fmt.Sprintf("turnstile consumer %s/%d", host, os.Getpid()),
 		Creds: c.server.Creds, User: c.server.User, Password: c.server.Password, PasswordFile: c.server.PasswordFile,

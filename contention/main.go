@@ -14,6 +14,6 @@ var run = cli.Dispatch(
 	cli.Command{Name: "watch", Run: watch},
 	cli.Command{Name: "about", Run: describeMachine},
 	// Processes of trials and of scenes; not for people.
-	cli.Command{Name: "child", Run: child},
-	cli.Command{Name: "actor", Run: actor},
+	cli.Command{Name: "child", Run: child, Ours: true},
+	cli.Command{Name: "actor", Run: actor, Ours: true},
 )

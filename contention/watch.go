@@ -70,7 +70,7 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 	f := cli.NewFlags("contention watch", watchHead)
 	f.BoolVar(&c.once, "once", false, "look once")
 	f.DurationVar(&c.interval, "interval", 10*time.Millisecond, "look every `TIME`")
-	f.StringVar(&c.format, "format", "text", "form of the result: text, json")
+	f.StringVar(&c.format, "format", "text", "`FORM` of the result: text, json")
 	f.Manual(watchManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err

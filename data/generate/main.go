@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("generate", usage)
 	rows := f.Int("rows", 2000, "how many `N`")
 	seed := f.Uint64("seed", 1, "another `S`, another file")
-	name := f.String("dialect", "portal", "`portal`, api, excel or split")
+	name := f.String("dialect", "portal", "the `DIALECT`: portal, api, excel or split")
 	share := f.String("flaws", "0", "share `P` of the rows to spoil, such as 0.001 or 0.1%")
 	output := f.String("output", "", "write to `FILE` (default: standard output)")
 	if done, err := f.Parse(args, env); done || err != nil {

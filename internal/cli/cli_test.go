@@ -72,6 +72,11 @@ func TestFlags(t *testing.T) {
 	if _, done, err := parse("--seldom", "2"); done || err != nil {
 		t.Errorf("a hidden flag must work: %v, %v", done, err)
 	}
+	var stderr bytes.Buffer
+	_, _, err = parse("--often", "x")
+	if status := Status("x", Env{Stderr: &stderr}, err); status != 2 || stderr.String() != "x: --often \"x\": invalid syntax\nx: hint: --often int: used often\n" {
+		t.Errorf("status %d, %q", status, &stderr)
+	}
 	if _, _, err := parse("--offten"); Status("x", Env{Stderr: io.Discard}, err) != 2 {
 		t.Errorf("an unknown flag is mistyped, got %v", err)
 	}
@@ -80,21 +85,23 @@ func TestFlags(t *testing.T) {
 func TestDispatch(t *testing.T) {
 	var got string
 	as := func(name string) Command {
-		return Command{name, func(_ context.Context, args []string, _ Env) error { got = name + fmt.Sprint(args); return nil }}
+		return Command{Name: name, Run: func(_ context.Context, args []string, _ Env) error { got = name + fmt.Sprint(args); return nil }}
 	}
 	run := Dispatch(as(""), as("load"))
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{nil, "[]"}, {[]string{"load", "x"}, "load[x]"}, {[]string{"--v"}, "[--v]"}, {[]string{"laod"}, "[laod]"},
+		{nil, "[]"}, {[]string{"load", "x"}, "load[x]"}, {[]string{"--v"}, "[--v]"},
 	} {
 		if err := run(t.Context(), c.args, Env{}); err != nil || got != c.want {
 			t.Errorf("%v ran %q (%v), want %q", c.args, got, err, c.want)
 		}
 	}
-	if err := Dispatch(as("load"))(t.Context(), []string{"laod"}, Env{}); Status("x", Env{Stderr: io.Discard}, err) != 2 {
-		t.Errorf("an unknown subcommand is mistyped, got %v", err)
+	var stderr bytes.Buffer
+	err := run(t.Context(), []string{"laod"}, Env{})
+	if status := Status("x", Env{Stderr: &stderr}, err); status != 2 || !strings.Contains(stderr.String(), "hint: one of: load\n") {
+		t.Errorf("an unknown subcommand: status %d, %q", status, &stderr)
 	}
 }
 

@@ -13,11 +13,12 @@ import (
 type Command struct {
 	Name string
 	Run  Func
+	// Ours: it is for the command's own processes, and no one is told of it.
+	Ours bool
 }
 
-// Dispatch makes a command of subcommands. A first argument that is a word,
-// neither a flag nor a subcommand, goes to the default, which refuses it if it
-// takes no arguments.
+// Dispatch makes a command of subcommands. A first argument that is a word
+// must be one of them.
 func Dispatch(commands ...Command) Func {
 	return func(ctx context.Context, args []string, env Env) error {
 		name := ""
@@ -29,17 +30,19 @@ func Dispatch(commands ...Command) Func {
 			return commands[i].Run(ctx, args[1:], env)
 		}
 		i = slices.IndexFunc(commands, func(c Command) bool { return c.Name == "" })
-		if i >= 0 {
+		if i >= 0 && (name == "" || strings.HasPrefix(name, "-")) {
 			return commands[i].Run(ctx, args, env)
 		}
-		return Usagef("one of: "+names(commands), "unknown subcommand %q", name)
+		return Usagef("one of: "+names(commands), "there is no subcommand %q", name)
 	}
 }
 
 func names(commands []Command) string {
 	var n []string
 	for _, c := range commands {
-		n = append(n, c.Name)
+		if c.Name != "" && !c.Ours {
+			n = append(n, c.Name)
+		}
 	}
 	return strings.Join(n, ", ")
 }

@@ -3,9 +3,11 @@ package cli
 // Flags with two lengths of help: what a newcomer needs, and all of it.
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -51,7 +53,7 @@ func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
 	f.BoolVar(&f.all, "help-all", false, "show every flag")
 	f.BoolVar(&f.version, "version", false, "show the version")
 	if err := f.FlagSet.Parse(args); err != nil {
-		return false, Usagef(f.Name()+" --help", "%v", err)
+		return false, f.mistyped(err)
 	}
 	switch {
 	case f.all:
@@ -66,6 +68,24 @@ func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
 	}
 	return false, nil
 }
+
+// mistyped says what is wrong with an argument, and what it is for.
+func (f *Flags) mistyped(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return Usagef(f.Name()+" --help", "%v", err)
+	}
+	cause := wrong.Unwrap()
+	if number, ok := errors.AsType[*strconv.NumError](cause); ok {
+		cause = number.Err // without the name of the function that found it
+	}
+	name, usage := pflag.UnquoteUsage(wrong.GetFlag())
+	return Usagef(fmt.Sprintf("--%s %s: %s", wrong.GetFlag().Name, name, usage),
+		"--%s %q: %v", wrong.GetFlag().Name, wrong.GetValue(), cause)
+}
+
+// columns is how wide a help is, so that it fits beside other things.
+const columns = 100
 
 // NoArgs refuses arguments other than flags.
 func (f *Flags) NoArgs() error {
@@ -88,7 +108,7 @@ func (f *Flags) text(all bool) string {
 	})
 	var b strings.Builder
 	const boolean = "[=true|false]" // true, and in everyone's way
-	usages := strings.ReplaceAll(f.FlagUsages(), boolean, strings.Repeat(" ", len(boolean)))
+	usages := strings.ReplaceAll(f.FlagUsagesWrapped(columns), boolean, strings.Repeat(" ", len(boolean)))
 	fmt.Fprintf(&b, "%s\n\nFlags:\n%s", f.head, usages)
 	if all && f.tail != "" {
 		fmt.Fprintf(&b, "\n%s\n", f.tail)

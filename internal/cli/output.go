@@ -25,7 +25,7 @@ type Result struct {
 // ResultFlags adds --format and --output. The first format is the default.
 func (f *Flags) ResultFlags(formats ...string) *Result {
 	r := &Result{usable: formats}
-	f.StringVar(&r.Format, "format", formats[0], "form of the result: "+strings.Join(formats, ", "))
+	f.StringVar(&r.Format, "format", formats[0], "`FORM` of the result: "+strings.Join(formats, ", "))
 	f.StringVar(&r.file, "output", "", "write the result to `FILE` as well")
 	return r
 }

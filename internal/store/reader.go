@@ -40,6 +40,9 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	if err := CheckPath(path); err != nil {
+		return nil, err
+	}
 	r := &Reader{path: path, table: &table{}}
 	db, err := connect(dsn(path, "ro", readerWait), r.table)
 	if err != nil {

@@ -53,6 +53,23 @@ func (e *NetworkError) Error() string {
 // Hint says what to do about it.
 func (e *NetworkError) Hint() string { return "a file on a disk of this machine: --db FILE" }
 
+// A FolderError says that the path of a database is a folder's.
+type FolderError struct{ Path string }
+
+func (e *FolderError) Error() string { return "store: " + e.Path + " is a folder, not a database" }
+
+// Hint says what to do about it.
+func (e *FolderError) Hint() string { return "--db " + filepath.Join(e.Path, "turnstile.db") }
+
+// CheckPath returns a [*FolderError] for a path where no database can be. It
+// is for those who have to wait before they open one.
+func CheckPath(path string) error {
+	if at, err := os.Stat(path); err == nil && at.IsDir() {
+		return &FolderError{path}
+	}
+	return nil // whatever else is wrong, whoever opens it says
+}
+
 // Create makes an empty database in the given journal mode, wal or delete. The
 // file must not be there yet.
 func Create(ctx context.Context, path, journal string) (err error) {

@@ -70,6 +70,9 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	path = resolve(path)
+	if err := CheckPath(path); err != nil {
+		return nil, err
+	}
 	if name, err := network(filepath.Dir(path)); err != nil {
 		return nil, err
 	} else if name != "" {
