@@ -141,13 +141,15 @@ func TestNoTaskLosesNothing(t *testing.T) {
 
 // TestOriginal is the original experiment at a tenth of its times: one process
 // commits both its rows in the time the others wait for their first. Or
-// another gets in between, and a third waits too long. It is always two.
+// another gets in between, and a third waits too long. That makes two; where
+// the machine is busy, a process that looks for the lock every 100 ms may look
+// too late, and it is three.
 func TestOriginal(t *testing.T) {
 	for range 2 {
 		r := runJSON(t, "--processes", "3", "--rows", "2", "--task", "300ms", "--busy-timeout", "500ms", "--strategies", "direct,queued,confirmed")
 		direct := r.Trials[0]
-		if direct.Lost != 2 || direct.Errors["5"] != 2 {
-			t.Errorf("direct lost %d rows with errors %v, want 2 of 6", direct.Lost, direct.Errors)
+		if direct.Lost < 2 || direct.Lost > 3 || direct.Errors["5"] != direct.Lost {
+			t.Errorf("direct lost %d rows with errors %v, want 2 or 3 of 6", direct.Lost, direct.Errors)
 		}
 		for _, tr := range r.Trials[1:] {
 			if tr.Stored != 6 || len(tr.Errors) > 0 {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"turnstile/internal/cli"
+	"turnstile/internal/locks"
 )
 
 func TestWatchForeignHolder(t *testing.T) {
@@ -59,7 +60,9 @@ func waitStopped(t *testing.T, path string, waiter *exec.Cmd) {
 		if err := waiter.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		d := waitFor(t, path, "a holder", func(d watchDoc) bool { return len(d.Locks) > 0 })
+		d := waitFor(t, path, "a holder, and the waiter stopped", func(d watchDoc) bool {
+			return len(d.Locks) > 0 && locks.Stopped(pid) // the signal takes a moment
+		})
 		if listed(d, pid) {
 			return
 		}

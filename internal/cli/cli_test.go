@@ -74,7 +74,7 @@ func TestFlags(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	_, _, err = parse("--often", "x")
-	if status := Status("x", Env{Stderr: &stderr}, err); status != 2 || stderr.String() != "x: --often \"x\": invalid syntax\nx: hint: --often int: used often\n" {
+	if status := Status("x", Env{Stderr: &stderr}, err); status != 2 || stderr.String() != "x: --often \"x\": must be an integer\nx: hint: --often int: used often\n" {
 		t.Errorf("status %d, %q", status, &stderr)
 	}
 	if _, _, err := parse("--offten"); Status("x", Env{Stderr: io.Discard}, err) != 2 {
