@@ -38,6 +38,9 @@ const leastAppend = 64
 // insert stores the rides. Without an id of ours SQLite takes the highest and
 // one, which needs no search: half as long as finding the place of each row.
 func (s *settling) insert() error {
+	if len(s.rows) < leastAppend {
+		return s.general(0, len(s.rows))
+	}
 	last, err := s.highest()
 	if err != nil {
 		return err
@@ -107,8 +110,10 @@ func (s *settling) general(from, to int) error {
 		return nil
 	}
 	s.table.show(s.rows, from, to)
-	if all, err := s.allThere(from, to); err != nil || all {
-		return err
+	if to-from >= leastAppend {
+		if all, err := s.allThere(from, to); err != nil || all {
+			return err
+		}
 	}
 	n, refusing := int64(0), true
 	kept, err := s.attempt(func() (_ bool, err error) {

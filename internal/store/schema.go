@@ -206,7 +206,7 @@ func transact(ctx context.Context, conn *sql.Conn, f func() error) error {
 	if err := f(); err != nil {
 		return err
 	}
-	_, err := conn.ExecContext(ctx, "COMMIT")
+	_, err := conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
 	return err
 }
 
