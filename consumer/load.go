@@ -58,6 +58,14 @@ type loadReport struct {
 	Proof         *proofReport `json:"proof"`
 }
 
+// soFar is a hint for a load that failed in the middle.
+func soFar(r loadReport) string {
+	if r.Rows == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s rows are in the database or among the rejects by now; the same command adds the others, and none twice", count(r.Rows))
+}
+
 func load(ctx context.Context, args []string, env cli.Env) error {
 	c, log, done, err := loadFlags(args, env)
 	if done || err != nil {
@@ -66,7 +74,7 @@ func load(ctx context.Context, args []string, env cli.Env) error {
 	r, err := loadFiles(ctx, c, env, log)
 	r.Interrupted = errors.Is(err, cli.ErrInterrupted)
 	if err != nil && !r.Interrupted {
-		return err
+		return cli.WithHint(err, soFar(r))
 	}
 	if slices.Contains(c.files, "-") && c.prove {
 		c.prove = false

@@ -79,7 +79,7 @@ func (c *project) down() {
 	c.t.Helper()
 	if c.whole.Failed() && len(c.containers("")) > 0 {
 		said, err := os.ReadFile(c.sender)
-		c.t.Logf("logs:\n%s\nthe sender (%v):\n%s", lastLines(c.logs(), 300), err, lastLines(string(said), 50))
+		c.whole.Logf("logs:\n%s\nthe sender (%v):\n%s", lastLines(c.logs(), 300), err, lastLines(string(said), 50))
 	}
 	c.compose("down", "-v", "--remove-orphans", "-t", "5")
 }

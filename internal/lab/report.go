@@ -90,7 +90,7 @@ func experiment(t Trial, p paint) string {
 	if t.Stored == t.Asked {
 		return b + fmt.Sprintf("  All %d of %d rows arrived, after %s.\n", t.Stored, t.Asked, clockMillis(1000*value(t.Seconds)))
 	}
-	b += fmt.Sprintf("  %d of %d rows arrived, %s.\n\n", t.Stored, t.Asked, p.bad(fmt.Sprintf("%d are lost", t.Lost)))
+	b += fmt.Sprintf("  %d of %d rows arrived, %s.\n\n", t.Stored, t.Asked, p.bad(fmt.Sprintf("%d %s lost", t.Lost, are(t.Lost))))
 	return b + timeline(t, p) + "\n" + tale(t, p)
 }
 
