@@ -153,6 +153,7 @@ func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	}
 	m.Data = bytes.Clone(c.Data)
 	s.chunk.Data, s.begun = m.Data, time.Now()
+	s.sent = s.begun // or it would count as sent long ago until it is
 	if p.options.Stored {
 		s.token = nuid.Next()
 		m.Header.Set(confirmHeader, p.inbox+s.token)
