@@ -15,7 +15,8 @@ func TestTakesNothing(t *testing.T) {
 	a, b := net.Pipe() // nobody reads from b
 	defer b.Close()
 	c := taken{a}
-	if err := c.SetWriteDeadline(time.Now().Add(time.Millisecond)); err != nil {
+	late := time.Now().Add(5 * time.Second)
+	if err := errors.Join(c.SetWriteDeadline(time.Now().Add(time.Millisecond)), b.SetReadDeadline(late)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Write([]byte("PING\r\n")); !errors.Is(err, os.ErrDeadlineExceeded) {
