@@ -1,6 +1,8 @@
 package main
 
 // The consumer proper: from the queue into the database, until told to stop.
+// What comes in: rows from the queue, and requests past it, to one writer.
+// The right to write: one process a database.
 
 import (
 	"context"
@@ -9,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"turnstile/internal/cli"
@@ -180,3 +183,89 @@ func endWhenDrained(ctx context.Context, reader *stream.Reader, stop func(), log
 		}
 	}
 }
+
+// An intake takes messages from the queue and requests from their senders.
+type intake struct {
+	reader   *stream.Reader
+	requests *stream.Requests
+
+	wg  sync.WaitGroup
+	mu  sync.Mutex // guards err
+	err error
+}
+
+// start hands on what comes until ctx ends, and closes the channel then. An
+// error that ends one of the two ends both, through stop.
+func (n *intake) start(ctx context.Context, stop func()) <-chan ingest.Message {
+	messages := make(chan ingest.Message)
+	take := func(next func(context.Context) (*stream.Delivery, error)) {
+		if err := pump(ctx, next, messages); err != nil {
+			n.mu.Lock()
+			n.err = errors.Join(n.err, err)
+			n.mu.Unlock()
+			stop()
+		}
+	}
+	n.wg.Go(func() { take(n.reader.Next) })
+	n.wg.Go(func() { take(n.requests.Next) })
+	go func() {
+		n.wg.Wait()
+		close(messages)
+	}()
+	return messages
+}
+
+func pump(ctx context.Context, next func(context.Context) (*stream.Delivery, error), messages chan<- ingest.Message) error {
+	for {
+		m, err := next(ctx)
+		switch {
+		case ctx.Err() != nil && err != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case messages <- m:
+		case <-ctx.Done():
+			return m.Nak() // or the next writer would wait for it
+		}
+	}
+}
+
+// close gives back what was fetched and not taken. The context given to start
+// must have ended.
+func (n *intake) close() error {
+	n.wg.Wait()
+	return errors.Join(n.err, n.requests.Close(), n.reader.Close())
+}
+
+// A writer is an open database and the lock that makes it ours alone.
+type writer struct {
+	*store.DB
+	lock   *store.WriterLock
+	waited bool      // another writer was there first
+	since  time.Time // when the lock became ours
+}
+
+// openWriter takes the writer's lock, waiting for as long as another process
+// has it, and then opens the database. In this order: who opens the database
+// without the lock could write beside the other.
+func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
+	w := &writer{}
+	lock, err := store.Lock(ctx, path, func() {
+		w.waited = true
+		log.Info("another process writes to this database; standing by", "db", path)
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.lock, w.since = lock, time.Now()
+	if w.DB, err = store.Open(ctx, path, store.Options{Log: log}); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return w, nil
+}
+
+// Close closes the database and then gives up the lock: the next writer must
+// not open it before.
+func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock()) }

@@ -1,6 +1,9 @@
 package store
 
 // Connections: everything one needs is in its name.
+// A writer that was killed in the middle of a rollback-journal transaction
+// leaves a hot journal: most of all the one that was just making the database.
+// Who may only read can't roll it back and is refused (776).
 
 import (
 	"context"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // dsn names a database file. Everything a connection needs is in it: a PRAGMA
@@ -61,10 +65,23 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// notOurs makes an error that says so of a file that is no database.
-func notOurs(path string, err error) error {
-	if primary(err) == notADatabase {
-		return foreign(path, "is not a SQLite database")
+// interrupted says whether an error is that of a reader before a hot journal.
+func interrupted(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code() == sqlite3.SQLITE_READONLY_ROLLBACK
+}
+
+// rollBack undoes what a killed writer left half done: SQLite does it for the
+// first who may write and reads.
+func rollBack(ctx context.Context, path string, busy time.Duration) error {
+	db, err := sql.Open("sqlite", dsn(path, "rw", busy))
+	if err != nil {
+		return fmt.Errorf("store: roll back %s: %w", path, err)
 	}
-	return err
+	var tables int
+	err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables)
+	if err != nil {
+		err = fmt.Errorf("store: roll back %s: %w", path, err)
+	}
+	return errors.Join(err, db.Close())
 }

@@ -4,6 +4,7 @@ package store
 
 import (
 	"errors"
+	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -29,4 +30,72 @@ func primary(err error) int {
 		return e.Code() & 0xff
 	}
 	return 0
+}
+
+// notOurs makes an error that says so of a file that is no database.
+func notOurs(path string, err error) error {
+	if primary(err) == notADatabase {
+		return foreign(path, "is not a SQLite database")
+	}
+	return err
+}
+
+// A ForeignError is a file that is no database of ours.
+type ForeignError struct {
+	Path, Problem string
+	hint          string // "": another file
+}
+
+func (e *ForeignError) Error() string { return "store: " + e.Path + " " + e.Problem }
+
+// Hint says what to do about it.
+func (e *ForeignError) Hint() string {
+	if e.hint != "" {
+		return e.hint
+	}
+	return "another file: --db FILE"
+}
+
+func foreign(path, problem string) error { return &ForeignError{Path: path, Problem: problem} }
+
+// A NetworkError is a database on a file system of another machine, where the
+// WAL of one would destroy that of the other.
+type NetworkError struct{ Path, System string }
+
+func (e *NetworkError) Error() string {
+	return "store: " + e.Path + " is on a network file system (" + e.System + "), where WAL is not safe"
+}
+
+// Hint says what to do about it.
+func (e *NetworkError) Hint() string { return "a file on a disk of this machine: --db FILE" }
+
+// A FolderError says that the path of a database is a folder's.
+type FolderError struct{ Path string }
+
+func (e *FolderError) Error() string { return "store: " + e.Path + " is a folder, not a database" }
+
+// Hint says what to do about it.
+func (e *FolderError) Hint() string { return "--db " + filepath.Join(e.Path, "turnstile.db") }
+
+// An AbsentError says that there is no database at a path.
+type AbsentError struct{ Path string }
+
+func (e *AbsentError) Error() string { return "store: there is no database " + e.Path }
+
+// Hint says what to do about it.
+func (e *AbsentError) Hint() string {
+	return "a consumer makes it: consumer load FILE; or name another: --db FILE"
+}
+
+// A MovedError says that the file we write to is no longer the database at its
+// path: it was removed, renamed or replaced. What is written goes nowhere.
+type MovedError struct{ Path string }
+
+func (e *MovedError) Error() string {
+	return "store: " + e.Path + " was removed or replaced while it was open"
+}
+
+// Hint says what to do about it.
+func (e *MovedError) Hint() string {
+	return "start again: what was not acknowledged is still in the queue"
 }

@@ -2,6 +2,7 @@ package store
 
 // The right to write: a lock on a file beside the database. Never on the
 // database itself, where closing it would drop SQLite's own locks.
+// Whether anyone writes to a database, asked from outside.
 
 import (
 	"context"
@@ -46,18 +47,21 @@ func Lock(ctx context.Context, path string, waiting func()) (*WriterLock, error)
 	return l, nil
 }
 
-// resolve follows a symbolic link, as SQLite does: lock and WAL are beside the
-// file itself, or two names of it would be two locks.
-func resolve(path string) string {
-	if file, err := os.Lstat(path); err != nil || file.Mode()&os.ModeSymlink == 0 {
-		return path // not there yet, or itself; whoever opens it says what else is wrong
-	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		return target
-	}
-	return path
-}
-
 // Unlock gives the right up. The file stays: removing it would let two
 // processes hold locks on two files of that name.
 func (l *WriterLock) Unlock() error { return l.file.Unlock() }
+
+// Locked says whether some process has the right to write to the database at
+// path. It makes nothing that is not there.
+func Locked(path string) (bool, error) {
+	file := resolve(path) + ".lock"
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	l := flock.New(file, flock.SetFlag(os.O_RDONLY))
+	free, err := l.TryRLock()
+	if err = errors.Join(err, l.Unlock()); err != nil {
+		return false, fmt.Errorf("store: lock %s: %w", file, err)
+	}
+	return !free, nil
+}

@@ -2,12 +2,20 @@ package store
 
 // A model of what the database should hold: a map, to which the parts are
 // applied one after the other. It knows nothing of batches.
+// Random batches against the model: whatever comes in whatever order, cut and
+// repeated as it may be, tables and outcomes are the model's.
 
 import (
+	"context"
+	"database/sql"
+	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"turnstile/internal/mta"
 )
@@ -214,4 +222,202 @@ func (m *model) checkSources(t *testing.T, r *Reader) {
 			t.Errorf("source %+v, want %+v", s, want)
 		}
 	}
+}
+
+var modelSeeds = flag.Uint64("model-seeds", 30, "how many random histories are compared with the model")
+
+// A history makes batches, and remembers them to repeat them.
+type history struct {
+	*rand.Rand
+	past []mta.Part
+	tail map[string]uint32 // lines that follow on, by source
+}
+
+var sources = []string{"a.csv", "b.csv", "c.csv", "d.csv"}
+
+// batch has parts of every kind: what follows on, what lies anywhere, single
+// rows all over the file, and what has come before.
+func (h *history) batch() *mta.Batch {
+	b := &mta.Batch{Dims: testDims}
+	for range 1 + h.IntN(4) {
+		source := sources[h.IntN(len(sources))]
+		switch h.IntN(6) {
+		case 0, 1:
+			b.Parts = append(b.Parts, h.part(source, h.tail[source]+2, 300))
+		case 2, 3:
+			b.Parts = append(b.Parts, h.part(source, 2+h.Uint32N(400), 200))
+		case 4:
+			for range h.IntN(40) {
+				b.Parts = append(b.Parts, h.part(source, 2+h.Uint32N(500), 2))
+			}
+		case 5:
+			if n := len(h.past); n > 0 {
+				from := h.IntN(n)
+				b.Parts = append(b.Parts, h.past[from:min(n, from+1+h.IntN(5))]...)
+			}
+		}
+	}
+	h.past = append(h.past, b.Parts...)
+	return b
+}
+
+// part has a run of lines from one on, seldom with a gap or a reject.
+func (h *history) part(source string, line uint32, most int) mta.Part {
+	p := mta.Part{Source: source, Columns: "x"}
+	for range h.IntN(most) {
+		if line++; h.IntN(100) == 0 {
+			line += h.Uint32N(3)
+		}
+		if h.IntN(60) == 0 {
+			p.Rejects = append(p.Rejects, mta.Reject{Line: int64(line), Reason: "bad", Record: fmt.Appendf(nil, "bad %d", h.IntN(2))})
+			continue
+		}
+		p.Rides = append(p.Rides, h.ride(line))
+	}
+	h.tail[source] = max(h.tail[source], line)
+	return p
+}
+
+// ride is the ride of a line, or seldom another version of it.
+func (h *history) ride(line uint32) mta.Ride {
+	r := mta.Ride{Line: line, At: int64(line) * 3600, Station: line % 3, Fare: line / 3 % 3, Ridership: int64(line), HasTransfers: line%5 != 0}
+	if h.IntN(200) == 0 {
+		switch h.IntN(5) {
+		case 0:
+			r.Ridership++
+		case 1:
+			r.Station = (r.Station + 1) % 3
+		case 2:
+			r.Fare = (r.Fare + 1) % 3
+		case 3:
+			r.HasTransfers = !r.HasTransfers
+		case 4:
+			r.At++
+		}
+	}
+	r.Raw = []byte(content(&r))
+	return r
+}
+
+func TestAgainstModel(t *testing.T) {
+	for seed := range *modelSeeds {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			h := &history{Rand: rand.New(rand.NewPCG(seed, 1)), tail: map[string]uint32{}}
+			path := filepath.Join(t.TempDir(), "rides.db")
+			d, m := open(t, path), newModel()
+			if seed%3 == 0 {
+				refuseSome(t, path, m)
+			}
+			for n := range 14 {
+				b := h.batch()
+				h.disturb(t, d, path, b)
+				got, err := d.Write(t.Context(), b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := m.write(b); !slices.Equal(got, want) {
+					t.Fatalf("batch %d: outcomes %v, want %v", n, got, want)
+				}
+			}
+			m.check(t, path)
+			h.verify(t, path, m)
+		})
+	}
+}
+
+// disturb does at times what must not matter: a transaction fails, another
+// connection takes the ids that would have come next.
+func (h *history) disturb(t *testing.T, d *DB, path string, b *mta.Batch) {
+	t.Helper()
+	switch h.IntN(6) {
+	case 0:
+		failOnce(t, d, b)
+	case 1:
+		execute(t, path, fmt.Sprintf("INSERT INTO station (station_complex_id) VALUES ('other %d')", h.Uint64()))
+	case 2:
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := d.Write(ctx, b); err == nil {
+			t.Fatal("written although cancelled")
+		}
+	}
+}
+
+// refuseSome has the database refuse every 97th line, as one of its user's
+// triggers may.
+func refuseSome(t *testing.T, path string, m *model) {
+	t.Helper()
+	execute(t, path, `CREATE TRIGGER refuse BEFORE INSERT ON ride WHEN new.transit_at / 3600 % 97 = 0 AND
+		NOT EXISTS (SELECT 1 FROM ride WHERE id = new.id) BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	m.refuses = func(r mta.Ride) bool { return r.At/3600%97 == 0 }
+}
+
+func execute(t *testing.T, path, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(query); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// verify compares verdicts over files much like what is stored.
+func (h *history) verify(t *testing.T, path string, m *model) {
+	t.Helper()
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, source := range append(sources, "absent.csv") {
+		file := h.file(source, m)
+		var batches []*mta.Batch
+		for _, p := range file {
+			batches = append(batches, &mta.Batch{Parts: []mta.Part{p}, Dims: testDims})
+		}
+		got, err := r.Verify(t.Context(), source, 0, each(batches))
+		if err != nil {
+			t.Fatal(err)
+		}
+		differences := got.Differences
+		got.Differences = nil
+		if want := m.judge(source, file); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: verdict %+v, want %+v", source, got, want)
+		}
+		if want := min(10, got.Missing+got.Differs+got.Extra); int64(len(differences)) != want {
+			t.Errorf("%s: %d differences are named, want %d", source, len(differences), want)
+		}
+	}
+}
+
+// file makes a file of the lines of a source: most as they are stored.
+func (h *history) file(source string, m *model) (parts []mta.Part) {
+	rejects := map[int64][]byte{}
+	for x := range m.rejects {
+		if x.source == source {
+			rejects[x.line] = []byte(x.record)
+		}
+	}
+	for line := uint32(1); line < h.tail[source]+20; {
+		p := mta.Part{Source: source}
+		for range 1 + h.IntN(100) {
+			record, rejected := rejects[int64(line)]
+			_, stored := m.rides[key{source, int64(line)}]
+			switch dice := h.IntN(50); {
+			case dice == 0: // not in the file
+			case dice == 1:
+				p.Rejects = append(p.Rejects, mta.Reject{Line: int64(line), Record: []byte("never seen")})
+			case rejected && dice < 25 || !stored && dice < 40:
+				p.Rejects = append(p.Rejects, mta.Reject{Line: int64(line), Record: record})
+			default:
+				p.Rides = append(p.Rides, h.ride(line))
+			}
+			line++
+		}
+		parts = append(parts, p)
+	}
+	return parts
 }

@@ -24,52 +24,6 @@ const (
 	version       = 1          // user_version: of the schema
 )
 
-// A ForeignError is a file that is no database of ours.
-type ForeignError struct {
-	Path, Problem string
-	hint          string // "": another file
-}
-
-func (e *ForeignError) Error() string { return "store: " + e.Path + " " + e.Problem }
-
-// Hint says what to do about it.
-func (e *ForeignError) Hint() string {
-	if e.hint != "" {
-		return e.hint
-	}
-	return "another file: --db FILE"
-}
-
-func foreign(path, problem string) error { return &ForeignError{Path: path, Problem: problem} }
-
-// A NetworkError is a database on a file system of another machine, where the
-// WAL of one would destroy that of the other.
-type NetworkError struct{ Path, System string }
-
-func (e *NetworkError) Error() string {
-	return "store: " + e.Path + " is on a network file system (" + e.System + "), where WAL is not safe"
-}
-
-// Hint says what to do about it.
-func (e *NetworkError) Hint() string { return "a file on a disk of this machine: --db FILE" }
-
-// A FolderError says that the path of a database is a folder's.
-type FolderError struct{ Path string }
-
-func (e *FolderError) Error() string { return "store: " + e.Path + " is a folder, not a database" }
-
-// Hint says what to do about it.
-func (e *FolderError) Hint() string { return "--db " + filepath.Join(e.Path, "turnstile.db") }
-
-// CheckPath returns a [*FolderError] for a path where no database can be. It
-// is for those who have to wait before they open one.
-func CheckPath(path string) error {
-	if at, err := os.Stat(path); err == nil && at.IsDir() {
-		return &FolderError{path}
-	}
-	return nil // whatever else is wrong, whoever opens it says
-}
-
 // Create makes an empty database in the given journal mode, wal or delete. The
 // file must not be there yet.
 func Create(ctx context.Context, path, journal string) (err error) {
