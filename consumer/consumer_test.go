@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"turnstile/internal/cli"
-	"turnstile/internal/natsd"
+	"turnstile/internal/natsd/natsdtest"
 	"turnstile/internal/stream"
 )
 
@@ -131,25 +130,12 @@ func TestLoadInterruptedWhileLocked(t *testing.T) {
 }
 
 func TestRunInterruptedWhileLocked(t *testing.T) {
-	s, err := natsd.Start(natsd.Config{
-		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	nc, err := s.Connect()
+	b := natsdtest.Start(t, func(ctx context.Context, nc *nats.Conn) error { return stream.Ensure(ctx, nc, 64<<20, 1) })
+	nc, err := b.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := stream.Ensure(t.Context(), nc, 64<<20, 1); err != nil {
-		t.Fatal(err)
-	}
 	line := 1
 	send := func(row string) {
 		line++
@@ -162,7 +148,7 @@ func TestRunInterruptedWhileLocked(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	status, stderr := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), run, nil, send, "--server", s.URL())
+	status, stderr := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), run, nil, send, "--server", b.URL())
 	if status != 0 || !strings.Contains(stderr, "is not stored, and stays in the queue") {
 		t.Errorf("status %d: %s", status, stderr)
 	}

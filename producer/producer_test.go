@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,34 +18,16 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"turnstile/internal/cli"
-	"turnstile/internal/natsd"
+	"turnstile/internal/natsd/natsdtest"
 	"turnstile/internal/stream"
 )
 
-// queue starts a broker, and has the producer find it.
-func queue(t *testing.T, maxBytes int64) *natsd.Server {
+// queue starts a broker and points the producer at it.
+func queue(t *testing.T, maxBytes int64) *natsdtest.Broker {
 	t.Helper()
-	s, err := natsd.Start(natsd.Config{
-		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	nc, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if err := stream.Ensure(t.Context(), nc, maxBytes, 1); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("NATS_URL", s.URL())
-	return s
+	b := natsdtest.Start(t, func(ctx context.Context, nc *nats.Conn) error { return stream.Ensure(ctx, nc, maxBytes, 1) })
+	t.Setenv("NATS_URL", b.URL())
+	return b
 }
 
 func write(t *testing.T, name string, rows int) string {
@@ -99,7 +80,7 @@ func interruptedSoon(t *testing.T) context.Context {
 }
 
 // lines of the queue, and how often each is there.
-func queuedLines(t *testing.T, s *natsd.Server) map[string]int {
+func queuedLines(t *testing.T, s *natsdtest.Broker) map[string]int {
 	t.Helper()
 	nc, err := s.Connect()
 	if err != nil {

@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"internal/scene": below,
 	"internal/web":   append([]string{"internal/lab", "internal/scene"}, below...),
 
+	"internal/natsd/natsdtest": {"internal/natsd"}, // for tests
+
 	"internal/bench":         {"internal/cli"}, // it runs binaries
 	"internal/bench/plain":   {"internal/cli"},
 	"internal/bench/latency": {"internal/cli"},
