@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -238,4 +240,65 @@ func redacted(servers string) string {
 		}
 	}
 	return strings.Join(list, ",")
+}
+
+// dialWithin bounds the look-up of the name as well: the library's own has no
+// limit, and where no name server answers it takes half a minute.
+const dialWithin = 2 * time.Second
+
+// A dialer makes connections that end when what is written is not taken.
+type dialer struct{ net.Dialer }
+
+func newDialer() *dialer { return &dialer{net.Dialer{Timeout: dialWithin}} }
+
+// Dial is what the library calls.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	c, err := d.Dialer.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return taken{c}, nil
+}
+
+// A taken is a connection that is closed by a write that takes too long. The
+// library would go on writing to it, and while a write waits it can't find out
+// that no ping is answered: a broker that was cut off was given up after 21 s.
+type taken struct{ net.Conn }
+
+func (t taken) Write(b []byte) (int, error) {
+	n, err := t.Conn.Write(b)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	if closing := t.Close(); closing != nil {
+		return n, errors.Join(err, closing)
+	}
+	return n, err
+}
+
+// A notice is the state of one such trouble. It is not safe for concurrent use.
+type notice struct {
+	log   *slog.Logger
+	after time.Duration // how long the trouble must last to be worth a word
+	since time.Time     // zero: there is none
+	said  bool
+}
+
+// begin says that there is trouble, unless that has been said.
+func (n *notice) begin(text string, args ...any) {
+	if n.since.IsZero() {
+		n.since = time.Now()
+	}
+	if !n.said && time.Since(n.since) >= n.after {
+		n.said = true
+		n.log.Warn(text, args...)
+	}
+}
+
+// end says that it is over, if it was said to be there.
+func (n *notice) end(text string, args ...any) {
+	if n.said {
+		n.log.Info(text, append(args, "after", time.Since(n.since).Round(time.Millisecond))...)
+	}
+	n.since, n.said = time.Time{}, false
 }

@@ -256,3 +256,268 @@ func (p *Publisher) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// A flight is one try of a slot's message. Some never land: a broker that is
+// cut off, or a leader that is lost, gives no answer. Those are found by what
+// lands after them, not by a clock: a broker that is slow, or a link that is
+// narrow, would only get the more to do.
+type flight struct {
+	slot *slot
+	sent time.Time
+}
+
+const (
+	// leastPatience is how long nothing need be answered before one message,
+	// the oldest, is sent once more, to see whether anyone is there.
+	leastPatience = 2 * time.Second
+	mostPatience  = 30 * time.Second
+	// overtakenBy is how much later a message must have been sent, and been
+	// answered, for one before it to count as lost. Answers come in order, but
+	// what is sent at the same time need not be.
+	overtakenBy = 500 * time.Millisecond
+	watchEvery  = 250 * time.Millisecond
+	// forgetAfter is how long the library remembers a flight, to tell us of it.
+	forgetAfter = time.Minute
+)
+
+// send hands a message to the client library, unless there is no need any
+// more. Its answer goes to acked or refused.
+func (p *Publisher) send(s *slot) {
+	m := &nats.Msg{Subject: s.msg.Subject, Header: s.msg.Header, Data: s.msg.Data}
+	p.mu.Lock()
+	s.waits = false
+	if _, open := p.slots[s]; !open || !s.acked.IsZero() {
+		p.mu.Unlock()
+		return
+	}
+	s.msg, s.sent = m, time.Now()
+	p.flights[m] = flight{s, s.sent}
+	p.mu.Unlock()
+	if _, err := p.js.PublishMsgAsync(m); err != nil {
+		p.refused(m, err)
+	}
+}
+
+// landed ends a flight, and returns its slot if that is open.
+func (p *Publisher) landed(m *nats.Msg, accepted bool) (s *slot, open bool) {
+	f, ok := p.flights[m]
+	if !ok {
+		return nil, false
+	}
+	delete(p.flights, m)
+	if accepted {
+		p.answered = time.Now()
+		p.patience = min(max(p.options.patience, 2*p.answered.Sub(f.sent)), mostPatience)
+		if f.sent.After(p.heard) {
+			p.heard = f.sent
+		}
+	}
+	_, open = p.slots[f.slot]
+	return f.slot, open
+}
+
+// watch looks for flights that will not land.
+func (p *Publisher) watch(ctx context.Context) {
+	for sleep(ctx, watchEvery) {
+		if p.conn.nc.IsConnected() {
+			p.lookForLost(time.Now())
+		}
+	}
+}
+
+func (p *Publisher) lookForLost(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var oldest *slot
+	for s := range p.slots {
+		switch {
+		case s.waits || !s.acked.IsZero():
+		case p.heard.Sub(s.sent) > overtakenBy:
+			p.wait(s)
+			p.poke()
+		case oldest == nil || s.sent.Before(oldest.sent):
+			oldest = s
+		}
+	}
+	if oldest != nil && now.Sub(oldest.sent) > p.patience && now.Sub(p.answered) > p.patience && now.Sub(p.asked) > p.patience {
+		p.asked = now
+		p.trouble.begin("the broker does not answer, asking again", "unanswered", len(p.flights))
+		p.wait(oldest)
+		p.poke()
+	}
+}
+
+// acked: the broker has it on disk.
+func (p *Publisher) acked(m *nats.Msg, a *jetstream.PubAck) {
+	if a.Stream != Name {
+		p.conn.fail(fmt.Errorf("stream: %s went to the stream %s, not to %s", m.Subject, a.Stream, Name))
+		return
+	}
+	p.mu.Lock()
+	s, there := p.landed(m, true)
+	p.accepted()
+	if there && p.options.Stored {
+		s.acked, s.sequence = time.Now(), a.Sequence
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	if there {
+		p.done(s, mta.Outcome{})
+	}
+}
+
+// refused: the broker does not have it, or did not say so. Either way it is
+// sent again; the table knows its rows.
+func (p *Publisher) refused(m *nats.Msg, err error) {
+	if hopeless(err) {
+		p.conn.fail(fmt.Errorf("stream: publish: %w", err))
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, there := p.landed(m, false)
+	if !there || s.msg != m || !s.acked.IsZero() {
+		return // done, or another try is on its way
+	}
+	p.wait(s)
+	switch {
+	case full(err):
+		p.full, p.lastFull = true, time.Now()
+		p.fullness.begin("the queue is full, waiting for room (does a consumer run?)", "error", err)
+	case p.conn.nc.IsConnected():
+		p.trouble.begin("the broker does not take rows, trying again", "error", err)
+	}
+	p.poke()
+}
+
+// wait has a slot sent by the retrier.
+func (p *Publisher) wait(s *slot) {
+	if !s.waits {
+		s.waits = true
+		p.waiting = append(p.waiting, s)
+	}
+}
+
+func (p *Publisher) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hopeless errors come again however often one tries.
+func hopeless(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrHeadersNotSupported)
+}
+
+// done gives back a slot, once, after telling of it.
+func (p *Publisher) done(s *slot, o mta.Outcome) {
+	now := time.Now()
+	p.mu.Lock()
+	_, first := p.slots[s]
+	delete(p.slots, s)
+	delete(p.tokens, s.token)
+	p.mu.Unlock()
+	if !first {
+		return
+	}
+	if p.options.Done != nil {
+		p.options.Done(Receipt{s.chunk, o, now.Sub(s.begun)})
+	}
+	p.mu.Lock()
+	p.moved = now
+	p.open--
+	p.totals.Messages++
+	p.totals.Records += int64(s.chunk.Records)
+	p.totals.Blank += int64(s.chunk.Blank)
+	p.totals.Outcome = p.totals.Outcome.Add(o)
+	if p.open == 0 {
+		p.drained()
+	}
+	p.mu.Unlock()
+	p.window.Release(s.cost)
+}
+
+// drained tells those who wait for it that there is nothing left in flight.
+func (p *Publisher) drained() {
+	p.fullness.end(roomAgain)
+	if p.idle != nil {
+		close(p.idle)
+		p.idle = nil
+	}
+}
+
+// retry sends what waits, while there is a broker to send it to. While the
+// queue is full it sends one message at a time, to see whether there is room
+// again: all of them would keep the broker busy with refusing.
+func (p *Publisher) retry(ctx context.Context) {
+	delay := retryAfter
+	for {
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			return
+		}
+		if !sleep(ctx, delay) || !p.awaitBroker(ctx) {
+			return
+		}
+		p.mu.Lock()
+		again := p.waiting
+		if p.full {
+			delay = min(2*delay, retryAtMost)
+			again = again[:min(1, len(again))]
+		} else {
+			delay = retryAfter
+		}
+		p.waiting = p.waiting[len(again):]
+		if len(p.waiting) == 0 {
+			p.waiting = nil // or the array behind it would only ever grow
+		}
+		p.mu.Unlock()
+		for _, s := range again {
+			p.send(s)
+		}
+	}
+}
+
+// accepted notes that the broker takes messages.
+func (p *Publisher) accepted() {
+	p.trouble.end("the broker takes rows again")
+	if p.full {
+		p.full = false
+		p.poke()
+	}
+	// A queue that is read more slowly than it is filled gets and loses room
+	// many times a second. That is one state, not many.
+	if len(p.waiting) == 0 && time.Since(p.lastFull) > fullFor {
+		p.fullness.end(roomAgain)
+	}
+}
+
+const (
+	roomAgain = "there is room in the queue again"
+	fullFor   = time.Second
+)
+
+// awaitBroker waits while the broker is away.
+func (p *Publisher) awaitBroker(ctx context.Context) bool {
+	for !p.conn.nc.IsConnected() {
+		if !sleep(ctx, lookEvery) {
+			return false
+		}
+	}
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

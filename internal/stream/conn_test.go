@@ -1,15 +1,51 @@
 package stream
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"turnstile/internal/mta"
 )
+
+// A connection that takes nothing is closed by the write that finds out,
+// and both sides have its end.
+func TestTakesNothing(t *testing.T) {
+	a, b := net.Pipe() // nobody reads from b
+	defer b.Close()
+	c := taken{a}
+	late := time.Now().Add(5 * time.Second)
+	if err := errors.Join(c.SetWriteDeadline(time.Now().Add(time.Millisecond)), b.SetReadDeadline(late)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("PING\r\n")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("error %v, want that of the deadline", err)
+	}
+	if _, err := b.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the other side has %v, want the end", err)
+	}
+	if _, err := c.Write(nil); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("written again: %v, want a closed connection", err)
+	}
+}
+
+// An address that can't be a broker's is refused, not waited for.
+func TestCheckServers(t *testing.T) {
+	for list, ok := range map[string]bool{
+		"nats://127.0.0.1:4222": true, "127.0.0.1:4222": true, "tls://a:1,nats://b:2": true, "nats://u:p@a": true,
+		"": false, "nats://": false, "http://a:4222": false, "nats://a,foo://b": false, "nats://a,": false,
+	} {
+		if err := checkServers(list); (err == nil) != ok {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+}
 
 // A wire is between us and a broker, and can be cut: then nothing passes, and
 // nobody is told.

@@ -1,3 +1,17 @@
+// Package stream carries chunks of rows over NATS JetStream: names and limits,
+// the form of a message, publishing, reading, confirming.
+//
+// It starts with [Connect]. A producer then takes a [Publisher], a consumer a
+// [Reader] and, for what no queue keeps, [Requests]. All of them outlive the
+// broker: while it is away they wait, say so once, and go on.
+//
+// # Delivery
+//
+// What is published is acknowledged when the broker has it on disk. It is
+// delivered until the reader acknowledges it, and may be delivered more than
+// once: whoever stores it must know a row again (source and line say which it
+// is). There is no Nats-Msg-Id: the broker's duplicate window knows messages,
+// not rows, and would swallow a file that is sent again in other pieces.
 package stream
 
 // What the stream must be: a queue on disk that refuses when it is full, and
@@ -112,4 +126,27 @@ func wrap(doing string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("stream: %s: %w", doing, err)
+}
+
+// Ensure makes the stream, or sets its size and replicas: see the function
+// Ensure. A cluster that is coming up is waited for, until ctx ends.
+func (c *Conn) Ensure(ctx context.Context, maxBytes int64, replicas int) error {
+	for {
+		err := Ensure(ctx, c.nc, maxBytes, replicas)
+		if err == nil || ctx.Err() != nil || !comingUp(err) {
+			return err
+		}
+		c.log.Debug("make the stream", "error", err)
+		if pauseErr := c.pause(ctx, lookEvery); pauseErr != nil {
+			return err // it says more than that the time is over
+		}
+	}
+}
+
+// comingUp says whether an error may be that of a cluster without a leader.
+func comingUp(err error) bool {
+	_, settings := errors.AsType[*SettingError](err)
+	_, size := errors.AsType[*SizeError](err)
+	_, rights := errors.AsType[*RightsError](err)
+	return !settings && !size && !rights && passing(err)
 }
