@@ -1,9 +1,5 @@
 package locks
 
-// How the table of locks names a file. It is not always how stat(2) does: on
-// btrfs the device differs, on some overlays the inode too. The kernel's own
-// numbers stand in fdinfo and mountinfo.
-
 import (
 	"bytes"
 	"fmt"
@@ -13,6 +9,10 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// How the table of locks names a file. It is not always how stat(2) does: on
+// btrfs the device differs, on some overlays the inode too. The kernel's own
+// numbers stand in fdinfo and mountinfo.
 
 // A fileState is a file at one moment.
 type fileState struct {
