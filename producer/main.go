@@ -2,6 +2,148 @@
 // stream as it would come from the turnstiles, or a file as fast as it goes.
 package main
 
-import "turnstile/internal/cli"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/mta"
+)
 
 func main() { cli.Main("producer", run) }
+
+const help = `
+producer sends the rows of CSV files to the queue, as a stream or at full speed.
+
+Usage: producer [FILE...|-] [flags]
+
+  producer                               data/sample.csv, 10 rows a second
+  producer --every 3s --order time FILE  a row every 3 s, the oldest first
+  producer --rate max --confirm stored FILE.csv.gz
+                                         as fast as it goes, until all is in the database
+  zcat old.csv.gz | producer --rate max --source old.csv -
+
+A row is known by its data set and its line: a file may be sent again at any
+time, and nothing is doubled. Interrupted, it says how to go on.
+`
+
+const manual = `
+Columns are found by their names in the header, in any order. Needed are a time
+(transit_timestamp, or transit_date and transit_time), station_complex_id and
+ridership. Rows are not judged here: those that can't be stored are rejected by
+the consumer, which keeps them with the reason (consumer rejects).
+
+The data set is the file's name without folder and .gz, or --source NAME. The
+same name is the same data set; another file under a known name is noticed row
+by row, because its rows differ.
+
+The result with --format json: {"rows", "messages", "blank", "seconds",
+"rows_per_second", "confirm", "stored", "already_there", "rejected",
+"interrupted", "files": [{"file", "source", and the counts of it}]}. Rows are
+those that are done, without header and blank ones; stored, already_there and
+rejected are null unless --confirm stored, and then add up to rows.
+`
+
+// sample is what is sent when no file is named.
+const sample = "data/sample.csv"
+
+type config struct {
+	files   []string
+	server  *cli.Server
+	pace    pace
+	order   string
+	limit   int64
+	input   mta.FileOptions
+	confirm string
+	timeout time.Duration
+	message int // bytes
+	output  *cli.Result
+	flags   *cli.Flags
+}
+
+func run(ctx context.Context, args []string, env cli.Env) error {
+	c, done, err := parse(args, env)
+	if done || err != nil {
+		return err
+	}
+	s := newSender(c, env, cli.Logger(env, c.flags.Verbose()))
+	err = s.send(ctx)
+	if !s.begun && !errors.Is(err, cli.ErrInterrupted) {
+		return err // nothing was sent: there is no result
+	}
+	r := s.report(errors.Is(err, cli.ErrInterrupted))
+	return errors.Join(c.output.Write(env, func(w io.Writer, _ bool) error {
+		if c.output.Format == "json" {
+			return cli.WriteJSON(w, r)
+		}
+		return r.text(w)
+	}), err)
+}
+
+func parse(args []string, env cli.Env) (c config, done bool, err error) {
+	f := cli.NewFlags("producer", help)
+	f.Manual(manual)
+	c.flags = f
+	rate := f.String("rate", "10/s", "the `PACE`: rows a second (10/s, 600/m), or max for no pause")
+	every := f.Duration("every", 0, "one row every `TIME`, such as 3s")
+	f.StringVar(&c.order, "order", "file", "`ORDER` of the rows: file, or time for the oldest first")
+	f.Int64Var(&c.limit, "limit", 0, "send `N` rows at most; 0: all")
+	f.StringVar(&c.confirm, "confirm", "queued", "a row is done `WHEN` it is queued (on the broker's disk), or stored (in the database)")
+	f.StringVar(&c.input.Source, "source", "", "`NAME` of the data set (default: the file's own name)")
+	c.server = f.ServerFlags()
+	f.StringVar(&c.input.Columns, "columns", "", "the `NAMES` of the columns, with commas, for a file without a header")
+	f.Uint32Var(&c.input.FromLine, "from-line", 0, "start at line `N` of the first file")
+	f.DurationVar(&c.timeout, "timeout", 0, "give up when nothing got done for this `TIME`; 0: wait for ever")
+	size := f.String("message-size", "900KiB", "with --rate max, as many rows go into a message as fit `BYTES`")
+	c.output = f.ResultFlags("text", "json")
+	f.Advanced("columns", "from-line", "timeout", "message-size", "format", "output")
+	if done, err := f.Parse(args, env); done || err != nil {
+		return c, done, err
+	}
+	if c.files = f.Args(); len(c.files) == 0 {
+		c.files = []string{sample}
+	}
+	if c.message, err = parseMessage(*size); err != nil {
+		return c, false, err
+	}
+	if f.Changed("rate") && f.Changed("every") {
+		return c, false, cli.Usagef("give one of the two", "--rate and --every both set the pace")
+	}
+	if f.Changed("every") {
+		c.pace, err = everySo(*every)
+	} else {
+		c.pace, err = parseRate(*rate)
+	}
+	return c, false, errors.Join(err, c.check())
+}
+
+// stored says whether a row is done only when it is in the database.
+func (c config) stored() bool { return c.confirm == "stored" }
+
+// check refuses what can't be meant, before any work.
+func (c config) check() error {
+	switch {
+	case c.limit < 0:
+		return cli.Usagef("use --limit 0 for all rows", "--limit is %d, want 0 or more", c.limit)
+	case c.timeout < 0:
+		return cli.Usagef("use --timeout 0 to wait for ever", "--timeout is %s, want 0 or more", c.timeout)
+	case c.order != "file" && c.order != "time":
+		return cli.Usagef("file or time", "--order is %q", c.order)
+	case c.confirm != "queued" && c.confirm != "stored":
+		return cli.Usagef("queued or stored", "--confirm is %q", c.confirm)
+	case len(c.files) > 1 && c.input.Source != "":
+		return cli.Usagef("one file at a time", "--source names one data set, and there are %d files", len(c.files))
+	}
+	return c.output.Check()
+}
+
+// count is a number and what it counts.
+func count(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(comma(n), " ", one, "s")
+}
