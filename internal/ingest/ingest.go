@@ -142,6 +142,10 @@ func (b *batch) add(parser *mta.Parser, m Message) {
 	b.bytes += len(m.Body()) + len(part.Columns)
 }
 
+// ForeignSource is the source that foreign messages are rejected under. The
+// line of such a reject is the message's stream sequence.
+const ForeignSource = mta.ReservedSource
+
 // parse makes a part of a message. A message that is not ours becomes a
 // reject, so that it is kept and yet never blocks the queue. A request that is
 // not ours is refused to its sender instead, who still has it.
@@ -151,9 +155,9 @@ func parse(parser *mta.Parser, m Message) mta.Part {
 		return parser.Parse(chunk)
 	}
 	if m.Sequence() == 0 {
-		return mta.Part{Source: mta.Foreign}
+		return mta.Part{Source: ForeignSource}
 	}
-	return mta.Part{Source: mta.Foreign, Rejects: []mta.Reject{{
+	return mta.Part{Source: ForeignSource, Rejects: []mta.Reject{{
 		Line: int64(m.Sequence()), Reason: err.Error(), Record: m.Body(),
 	}}}
 }

@@ -106,7 +106,7 @@ func (m *message) Chunk() (mta.Chunk, error) {
 
 func (m *message) committed() bool {
 	for _, suffix := range []string{"", ":reject"} {
-		for _, source := range []string{fmt.Sprint("f:", m.seq+1), fmt.Sprint(mta.Foreign, ":", m.seq)} {
+		for _, source := range []string{fmt.Sprint("f:", m.seq+1), fmt.Sprint(ForeignSource, ":", m.seq)} {
 			if _, ok := m.w.rows[source+suffix]; ok {
 				return true
 			}
@@ -195,7 +195,7 @@ func surviveFault(t *testing.T, f fault) {
 	if len(w.rows) != 5 {
 		t.Errorf("the store has %d rows, want 5: %v", len(w.rows), w.rows)
 	}
-	if w.rows[mta.Foreign+":3:reject"] != "garbage" {
+	if w.rows[ForeignSource+":3:reject"] != "garbage" {
 		t.Errorf("the foreign message is not kept: %v", w.rows)
 	}
 	for seq := uint64(1); seq <= 5; seq++ {

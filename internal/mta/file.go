@@ -233,9 +233,9 @@ func (f *File) tooManyLines(c Chunk) (Chunk, error) {
 // The name of a data set: half of a row's identity, so it is checked once,
 // where it is made.
 
-// Foreign is the source under which messages that are not ours are rejected.
-// No data set may have this name.
-const Foreign = "(foreign)"
+// ReservedSource is a name that no data set may have. Package ingest records
+// foreign messages under it.
+const ReservedSource = "(foreign)"
 
 const maxSource = 200 // bytes; it travels in a subject and in a header
 
@@ -253,8 +253,8 @@ func CheckSource(name string) error {
 		problem = "has a control character"
 	case strings.TrimSpace(name) != name:
 		problem = "begins or ends with a blank"
-	case name == Foreign:
-		problem = "is kept for messages that are not ours"
+	case name == ReservedSource:
+		problem = "is reserved for foreign messages"
 	default:
 		return nil
 	}

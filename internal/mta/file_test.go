@@ -95,7 +95,7 @@ func TestRefused(t *testing.T) {
 		{"utf16.csv", "\xfe\xff\x00t\x00r", "UTF-16", "iconv"},
 		{"book.xlsx", "PK\x03\x04...", "workbook", "save it as CSV"},
 		{strings.Repeat("n", 201), shortFile, "has 201 bytes, want 200 at most", "--source"},
-		{Foreign, shortFile, "kept for", "--source"},
+		{ReservedSource, shortFile, "reserved for", "--source"},
 	} {
 		path := write(t, test.name, []byte(test.data))
 		_, err := OpenFile(path, nil, FileOptions{})
@@ -123,7 +123,7 @@ func TestRefused(t *testing.T) {
 func TestSource(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"a": true, "rides of May 2022.csv": true, "Straße": true, strings.Repeat("n", 200): true,
-		"": false, " ": false, " a": false, "a\t": false, "a\nb": false, "a\x00b": false, "\xff": false, Foreign: false, strings.Repeat("n", 201): false,
+		"": false, " ": false, " a": false, "a\t": false, "a\nb": false, "a\x00b": false, "\xff": false, ReservedSource: false, strings.Repeat("n", 201): false,
 	} {
 		if err := CheckSource(name); (err == nil) != ok {
 			t.Errorf("%q: got %v", name, err)

@@ -50,7 +50,7 @@ type Ride struct {
 
 // A Reject is a record that is no ride, and why.
 type Reject struct {
-	Line   int64  // in the source; for a foreign message its stream sequence
+	Line   int64  // the physical line it starts on
 	Column string // the column at fault, "" if it is the record as a whole
 	Reason string // for a person to read, with the value at fault
 	Record []byte // as it stands, line ending included

@@ -61,7 +61,7 @@ func TestForeign(t *testing.T) {
 		"line too great":       {header(lineHeader, "4294967296"), "x", "line number"},
 		"last line too great":  {header(lineHeader, "4294967295"), "x\ny\n", "last line"},
 		"blank source":         {header(sourceHeader, " "), "x", sourceHeader},
-		"source of ours":       {header(sourceHeader, mta.Foreign), "x", sourceHeader},
+		"reserved source":      {header(sourceHeader, mta.ReservedSource), "x", sourceHeader},
 		"source not UTF-8":     {header(sourceHeader, "\xff"), "x", sourceHeader},
 		"length not a number":  {header(lengthHeader, "-1"), "x", lengthHeader},
 		"length below content": {header(lengthHeader, "1"), "xyz", lengthHeader},
