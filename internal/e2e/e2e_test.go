@@ -79,6 +79,9 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// raceFlag is -race where the tests run under the race detector.
+var raceFlag []string
+
 // binaries are built once, by the first test that needs one.
 var binaries struct {
 	dir  string
@@ -91,10 +94,9 @@ func buildAll() (string, error) {
 	b := &binaries
 	b.once.Do(func() {
 		// Not the checkout's state: go build would ask git for it, which may refuse.
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", b.dir+string(filepath.Separator),
-			"./broker", "./producer", "./consumer", "./contention", "./data/generate")
+		args := append([]string{"build", "-buildvcs=false", "-o", b.dir + string(filepath.Separator)}, raceFlag...)
+		build := exec.Command("go", append(args, "./broker", "./producer", "./consumer", "./contention", "./data/generate")...)
 		build.Dir = filepath.Join("..", "..")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("%s: %w\n%s", build, err, out)
 		}
@@ -138,6 +140,9 @@ func TestScripts(t *testing.T) {
 			if err := errors.Join(err, err2); err != nil {
 				return err
 			}
+			// A data race ends a process at once, with status 66. By default each
+			// process also sleeps for a second at its end.
+			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0")
 			env.Setenv("PATH", dir+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("DATA", data)
 			env.Setenv("REAL", real)

@@ -103,7 +103,7 @@ func environment(ts *testscript.TestScript) []string {
 	env := []string{}
 	for _, key := range []string{
 		"PATH", "HOME", "TMPDIR", "NATS_URL", "NATS_USER", "NATS_PASSWORD", "NATS_CREDS",
-		"NO_COLOR", "GOCOVERDIR", "SystemRoot", "TMP", "USERPROFILE",
+		"NO_COLOR", "GOCOVERDIR", "GORACE", "SystemRoot", "TMP", "USERPROFILE",
 	} {
 		if v := ts.Getenv(key); v != "" {
 			env = append(env, key+"="+v)
