@@ -1,9 +1,9 @@
-// Package ingest is the guarantee, alone: take a batch, store it, then
-// confirm, then acknowledge.
+// Package ingest holds the guarantee: it stores a batch of messages in one
+// transaction, then confirms them, then acknowledges them.
 //
-// It knows no queue and no database, only what it asks of them: [Message] and
-// [Store]. The tests make each of their steps fail before and after it took
-// effect, and look at what is left.
+// The package knows no queue and no database. It declares what it needs of
+// them: [Message] and [Store]. The tests let every step fail before and after
+// it took effect, and check that no row is lost or stored twice.
 package ingest
 
 import (
@@ -16,60 +16,73 @@ import (
 	"turnstile/internal/mta"
 )
 
-// A Message is a chunk of rows in hand, and the way to answer for it.
+// A Message is a chunk of rows that is not acknowledged yet.
 type Message interface {
-	// Chunk is what the message carries, or the reason why it is none of ours.
+	// Chunk returns the message's rows, or an error if it is a foreign message.
 	Chunk() (mta.Chunk, error)
-	// Sequence is the message's place in the stream; 0 if it is a request,
-	// which no queue keeps.
+	// Sequence is the message's sequence in the stream; 0 for a request, which
+	// is not in the stream.
 	Sequence() uint64
-	// Body is the message as it came.
+	// Body returns the bytes as received.
 	Body() []byte
-	// Confirm answers whoever asked to hear of the commit; no one did: nil.
+	// Confirm sends the outcome to the sender, if the sender asked for it.
 	Confirm(answer []byte) error
-	// Ack tells the queue to forget the message; no queue has it: nil.
+	// Ack acknowledges the message to the stream. It does nothing for a request.
 	Ack() error
 }
 
-// A Store keeps batches. Write stores a batch in one transaction, on disk
-// when it returns, and says what became of each part. After an error nothing
-// of the batch is stored, or all of it is and only the answer was lost; either
-// way the same batch may be written again.
+// A Store keeps batches.
 type Store interface {
+	// Write stores b in one transaction and returns one Outcome per part. The
+	// transaction is on disk when Write returns. After an error either nothing
+	// or all of b is stored. In both cases the caller may write b again.
 	Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error)
-	// Idle is called once when nothing has come for a while.
+	// Idle is called once after a second without a batch.
 	Idle(ctx context.Context) error
 }
 
-// A Commit is what one transaction did.
+// A Commit describes one committed transaction.
 type Commit struct {
 	Batch    *mta.Batch
-	Outcomes []mta.Outcome // a part each
+	Outcomes []mta.Outcome // one per part
 	Took     time.Duration // of the transaction
 }
 
-// Options are how to ingest. The zero value of a function means: do nothing.
+// Options configure Run.
 type Options struct {
-	Rows  int              // a transaction that has this many rows takes no further message
-	Retry func(error) bool // says which errors of Write pass by themselves (a locked database, a full disk)
-	// Committed is told of every transaction after its messages are
-	// acknowledged. An error of its ends the run.
+	Rows  int              // a batch with this many rows takes no further message
+	Retry func(error) bool // reports whether an error of Write is transient; nil: none is
+	// Committed, if not nil, is called for every transaction after its messages
+	// are acknowledged. Its error ends the run.
 	Committed func(Commit) error
 	Log       *slog.Logger
 }
 
-// idleAfter is how long nothing must come before the store is told it is idle.
-const idleAfter = time.Second
+const (
+	// idleDelay is how long no batch must arrive before Store.Idle is called.
+	idleDelay = time.Second
+	// retryDelay is the pause between two attempts to write a batch. It is
+	// short because the store has already waited for its busy timeout.
+	retryDelay = 250 * time.Millisecond
+	// maxBatchBytes bounds the messages of a batch. The row limit does not: a
+	// message may hold one long reject, or only blank records.
+	maxBatchBytes = 16 << 20
+)
 
-// Run takes messages until the channel is closed, and has then answered for
-// all it took, or returns the error that stopped it; what was in hand then is
-// not acknowledged, so the queue delivers it again. After an error nobody
-// reads the channel any more.
+// ForeignSource is the source of rejects that hold foreign messages. Their
+// line is the message's stream sequence.
+const ForeignSource = mta.ReservedSource
+
+// Run stores, confirms and acknowledges messages until the channel is closed
+// and all messages taken from it are acknowledged. It returns the first error
+// that stopped it. The stream then redelivers what was not acknowledged. After
+// an error Run no longer receives from the channel.
 //
-// Parsing and storing overlap, each on a goroutine of its own. Nothing waits
-// to fill a batch: what arrives during a commit is the next one.
+// Parsing and storing run on one goroutine each and overlap. Run does not wait
+// for a batch to fill: the messages that arrive during a commit are the next
+// batch.
 //
-// ctx ends the work in hand as well. To stop without losing work, close the
+// Cancelling ctx abandons the current batch. To stop without that, close the
 // channel.
 func Run(ctx context.Context, in <-chan Message, store Store, o Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -78,18 +91,17 @@ func Run(ctx context.Context, in <-chan Message, store Store, o Options) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := write(ctx, batches, store, o); err != nil {
+		if err := commitBatches(ctx, batches, store, o); err != nil {
 			cancel(err)
 		}
 	}()
-	collect(ctx, in, batches, o.Rows)
+	collectBatches(ctx, in, batches, o.Rows)
 	close(batches)
 	<-done
 	return context.Cause(ctx)
 }
 
-// A batch is what is stored in one transaction, with the messages to answer
-// for. Message i is rows.Parts[i].
+// A batch holds the messages of one transaction. Message i is rows.Parts[i].
 type batch struct {
 	messages []Message
 	rows     mta.Batch
@@ -97,22 +109,17 @@ type batch struct {
 	bytes    int
 }
 
-// mostBytes bounds a batch as well: a message of one long reject, or of blank
-// records only, counts for next to no rows, and a locked database lets them
-// come for as long as it lasts.
-const mostBytes = 16 << 20
+func (b *batch) full(rows int) bool { return b.n >= rows || b.bytes >= maxBatchBytes }
 
-func (b *batch) full(rows int) bool { return b.n >= rows || b.bytes >= mostBytes }
-
-// collect parses messages into a batch until the writer is free to take it.
-func collect(ctx context.Context, in <-chan Message, out chan<- batch, most int) {
+// collectBatches parses messages into a batch until the writer takes it.
+func collectBatches(ctx context.Context, in <-chan Message, out chan<- batch, maxRows int) {
 	parser := mta.NewParser()
 	var b batch
 	for in != nil || len(b.messages) > 0 {
 		from, to := in, out
 		if len(b.messages) == 0 {
 			to = nil
-		} else if b.full(most) {
+		} else if b.full(maxRows) {
 			from = nil
 		}
 		select {
@@ -134,7 +141,7 @@ func collect(ctx context.Context, in <-chan Message, out chan<- batch, most int)
 }
 
 func (b *batch) add(parser *mta.Parser, m Message) {
-	part := parse(parser, m)
+	part := parseMessage(parser, m)
 	b.messages = append(b.messages, m)
 	b.rows.Parts = append(b.rows.Parts, part)
 	b.rows.Dims = parser.Dimensions()
@@ -142,14 +149,10 @@ func (b *batch) add(parser *mta.Parser, m Message) {
 	b.bytes += len(m.Body()) + len(part.Columns)
 }
 
-// ForeignSource is the source that foreign messages are rejected under. The
-// line of such a reject is the message's stream sequence.
-const ForeignSource = mta.ReservedSource
-
-// parse makes a part of a message. A message that is not ours becomes a
-// reject, so that it is kept and yet never blocks the queue. A request that is
-// not ours is refused to its sender instead, who still has it.
-func parse(parser *mta.Parser, m Message) mta.Part {
+// parseMessage returns the message's part. A foreign message becomes a reject,
+// so that it is kept and does not block the stream. A foreign request is not
+// stored: its sender still has it and gets the error.
+func parseMessage(parser *mta.Parser, m Message) mta.Part {
 	chunk, err := m.Chunk()
 	if err == nil {
 		return parser.Parse(chunk)
@@ -162,9 +165,9 @@ func parse(parser *mta.Parser, m Message) mta.Part {
 	}}}
 }
 
-// write settles batches one after the other.
-func write(ctx context.Context, batches <-chan batch, store Store, o Options) error {
-	idle := time.NewTimer(idleAfter)
+// commitBatches commits one batch after the other.
+func commitBatches(ctx context.Context, batches <-chan batch, store Store, o Options) error {
+	idle := time.NewTimer(idleDelay)
 	defer idle.Stop()
 	for {
 		select {
@@ -172,10 +175,10 @@ func write(ctx context.Context, batches <-chan batch, store Store, o Options) er
 			if !ok {
 				return nil
 			}
-			if err := settle(ctx, b, store, o); err != nil {
+			if err := commit(ctx, b, store, o); err != nil {
 				return err
 			}
-			idle.Reset(idleAfter)
+			idle.Reset(idleDelay)
 		case <-idle.C:
 			if err := store.Idle(ctx); err != nil {
 				o.Log.Warn("checkpoint", "error", err)
@@ -184,29 +187,32 @@ func write(ctx context.Context, batches <-chan batch, store Store, o Options) er
 	}
 }
 
-// settle stores a batch, then confirms it, then acknowledges it. The order is
-// the whole guarantee. A crash before the commit leaves the messages in the
-// queue. A crash after it delivers them again, and Write finds their rows
-// already there: the sender hears so, and nothing is doubled. A confirmation
-// before the commit could be a lie; an acknowledgement before it could lose
-// rows; an acknowledgement before the confirmation could leave a sender
-// without an answer for ever.
-func settle(ctx context.Context, b batch, store Store, o Options) error {
+// commit stores a batch, then confirms it, then acknowledges it. The order is
+// the guarantee:
+//   - Acknowledged before the commit, a crash loses the rows.
+//   - Confirmed before the commit, a crash makes the confirmation false.
+//   - Acknowledged before the confirmation, a crash leaves the sender without
+//     an answer.
+//
+// A crash before the commit leaves the messages in the stream. After a crash
+// behind the commit the stream redelivers them, and Write reports their rows as
+// already there. The sender gets that answer, and no row is stored twice.
+func commit(ctx context.Context, b batch, store Store, o Options) error {
 	start := time.Now()
-	outcomes, err := persist(ctx, &b.rows, store, o)
+	outcomes, err := writeWithRetry(ctx, &b.rows, store, o)
 	if err != nil {
 		return fmt.Errorf("ingest: store %d rows: %w", b.n, err)
 	}
 	took := time.Since(start)
 	for i, m := range b.messages {
-		if err := answer(m, outcomes[i]); err != nil {
-			// The message stays in the queue and comes again, and with it the
-			// answer.
-			o.Log.Warn("not confirmed, will be delivered again", "sequence", m.Sequence(), "error", err)
+		if err := confirm(m, outcomes[i]); err != nil {
+			// Without the acknowledgement the stream redelivers the message,
+			// and it is confirmed then.
+			o.Log.Warn("message not confirmed; the stream will redeliver it", "sequence", m.Sequence(), "error", err)
 			continue
 		}
 		if err := m.Ack(); err != nil {
-			o.Log.Warn("not acknowledged, will be delivered again", "sequence", m.Sequence(), "error", err)
+			o.Log.Warn("message not acknowledged; the stream will redeliver it", "sequence", m.Sequence(), "error", err)
 		}
 	}
 	if o.Committed == nil {
@@ -215,8 +221,8 @@ func settle(ctx context.Context, b batch, store Store, o Options) error {
 	return o.Committed(Commit{&b.rows, outcomes, took})
 }
 
-// answer confirms what became of a message.
-func answer(m Message, outcome mta.Outcome) error {
+// confirm sends the outcome of a message to its sender.
+func confirm(m Message, outcome mta.Outcome) error {
 	var reply any = outcome
 	if _, err := m.Chunk(); err != nil && m.Sequence() == 0 {
 		reply = map[string]string{"error": err.Error()}
@@ -226,4 +232,30 @@ func answer(m Message, outcome mta.Outcome) error {
 		return err
 	}
 	return m.Confirm(text)
+}
+
+// writeWithRetry writes a batch until it is stored or the error is permanent. A
+// locked database and a full disk are transient: the stream still has the
+// messages. It logs the first failure and the recovery.
+func writeWithRetry(ctx context.Context, b *mta.Batch, store Store, o Options) ([]mta.Outcome, error) {
+	start := time.Now()
+	for attempt := 1; ; attempt++ {
+		outcomes, err := store.Write(ctx, b)
+		switch {
+		case err == nil:
+			if attempt > 1 {
+				o.Log.Info("storing again", "after", time.Since(start).Round(time.Millisecond), "attempts", attempt)
+			}
+			return outcomes, nil
+		case ctx.Err() != nil || o.Retry == nil || !o.Retry(err):
+			return nil, err
+		case attempt == 1:
+			o.Log.Warn("can't store, retrying", "error", err)
+		}
+		select {
+		case <-time.After(retryDelay):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }

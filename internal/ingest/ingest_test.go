@@ -1,9 +1,9 @@
 package ingest
 
-// Every step of the guarantee fails twice here, before it took effect and
-// after, once as an error and once as a crash. Whatever happens, every row is
-// stored once, no answer is given before its rows are committed, and no
-// message is forgotten before it is answered.
+// Every step of the guarantee fails here before and after it took effect, as an
+// error and as a crash. In each case every row is stored once, no message is
+// confirmed before its rows are committed, and none is acknowledged before it
+// is confirmed.
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 
 const columns = "transit_timestamp,station_complex_id,ridership"
 
-// A world is a queue, a store and a sender that outlive the process, and the
-// one fault that hits it.
+// A world is a queue, a store and a sender that outlive the process, and one
+// injected fault.
 type world struct {
 	t         *testing.T
 	queue     []*message // not acknowledged, in order
@@ -32,17 +32,17 @@ type world struct {
 }
 
 type fault struct {
-	step     string // write, confirm, ack
-	after    bool   // the step took effect, only its answer was lost
+	step     string // write, confirm or ack
+	after    bool   // the step took effect; only its result was lost
 	crash    bool   // the process ends there
 	spent    bool
-	numberOf int // it strikes at the nth call of the step
+	numberOf int // the call of the step that fails, from 1
 	calls    int
 }
 
 var errInjected = errors.New("injected")
 
-// strike runs a step with its fault.
+// strike runs a step and injects the fault.
 func (w *world) strike(step string, effect func()) error {
 	f := &w.fault
 	if f.step != step || f.spent {
@@ -142,7 +142,7 @@ func (m *message) Ack() error {
 	})
 }
 
-// process is one life of a consumer: it is delivered what the queue holds.
+// process is one run of a consumer. It receives the messages of the queue.
 func (w *world) process() error {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
@@ -208,7 +208,7 @@ func surviveFault(t *testing.T, f fault) {
 	}
 }
 
-// A locked database stops nobody: the batch is written again.
+// A transient error does not end the run: the batch is written again.
 func TestRetry(t *testing.T) {
 	w := newWorld(t, fault{step: "write", numberOf: 1})
 	in := make(chan Message, len(w.queue))
@@ -225,7 +225,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// What arrives during a commit is the next batch, up to its limit.
+// The messages that arrive during a commit are the next batch, up to its limit.
 func TestBatching(t *testing.T) {
 	in := make(chan Message)
 	entered, release := make(chan int, 10), make(chan struct{})
@@ -258,14 +258,14 @@ func TestBatching(t *testing.T) {
 	}
 }
 
-// What counts for no rows fills a batch as well.
+// Messages without rows fill a batch as well.
 func TestBatchesAreBoundedInBytes(t *testing.T) {
 	in := make(chan Message)
 	entered, release := make(chan int, 10), make(chan struct{})
 	s := storeFunc(func(b *mta.Batch) { entered <- len(b.Parts); <-release })
 	done := make(chan error, 1)
 	go func() { done <- Run(t.Context(), in, s, Options{Rows: 1000, Log: slog.New(slog.DiscardHandler)}) }()
-	blank := &request{message: message{body: strings.Repeat("\n", mostBytes/2)}}
+	blank := &request{message: message{body: strings.Repeat("\n", maxBatchBytes/2)}}
 	in <- blank // this goes to the writer, two more fill the next batch
 	first := <-entered
 	for range 2 {
@@ -286,7 +286,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 	}
 }
 
-// A request that is no row is refused to its sender and stored nowhere.
+// A foreign request is answered with an error and is not stored.
 func TestForeignRequest(t *testing.T) {
 	w := newWorld(t, fault{})
 	r := &request{message: message{w, 0, "garbage"}}
