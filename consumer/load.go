@@ -153,7 +153,7 @@ func loadFile(ctx context.Context, c loadConfig, name string, db *store.DB, r *l
 	working, stop := finishing(ctx)
 	defer stop()
 	err = ingest.Run(working, in, db, ingest.Options{
-		Rows: c.batch, Log: log, Retry: store.Passes,
+		Rows: c.batch, Log: log, Retry: store.IsTransient,
 		Committed: func(commit ingest.Commit) error {
 			for _, o := range commit.Outcomes {
 				r.Stored += int64(o.Stored)

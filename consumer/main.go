@@ -52,7 +52,7 @@ func healthcheck(_ context.Context, args []string, env cli.Env) error {
 	if err := f.NoArgs(); err != nil {
 		return err
 	}
-	locked, err := store.Locked(*db)
+	locked, err := store.HasWriter(*db)
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func ingestAll(ctx context.Context, c runConfig, in *intake, db *writer, t *tall
 	working, giveUp := finishing(ctx)
 	defer giveUp()
 	err := ingest.Run(working, messages, db, ingest.Options{
-		Rows: c.batch, Log: log, Retry: store.Passes,
+		Rows: c.batch, Log: log, Retry: store.IsTransient,
 		Committed: func(commit ingest.Commit) error { t.add(commit); return nil },
 	})
 	stopTaking()
@@ -260,7 +260,7 @@ func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, er
 		return nil, err
 	}
 	w.lock, w.since = lock, time.Now()
-	if w.DB, err = store.Open(ctx, path, store.Options{Log: log}); err != nil {
+	if w.DB, err = store.Open(ctx, path, store.Options{Log: log, Warn: func(err error) { log.Warn(err.Error(), "hint", warningHint(err)) }}); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	return w, nil
@@ -269,3 +269,13 @@ func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, er
 // Close closes the database and then gives up the lock: the next writer must
 // not open it before.
 func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock()) }
+
+func warningHint(err error) string {
+	if w, ok := errors.AsType[*store.PinnedWALError](err); ok {
+		return "which process it is: contention watch " + w.Path
+	}
+	if _, ok := errors.AsType[*store.DiffersError](err); ok {
+		return "another data set needs a name of its own: --source NAME"
+	}
+	return ""
+}

@@ -1,10 +1,5 @@
 package store
 
-// Connections: everything one needs is in its name.
-// A writer that was killed in the middle of a rollback-journal transaction
-// leaves a hot journal: most of all the one that was just making the database.
-// Who may only read can't roll it back and is refused (776).
-
 import (
 	"context"
 	"database/sql"
@@ -19,14 +14,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// dsn names a database file. Everything a connection needs is in it: a PRAGMA
-// sent later would reach only one connection of the pool.
-func dsn(path, mode string, busy time.Duration, pragmas ...string) string {
+// dataSource returns the DSN of a database file. All settings are part of the
+// DSN: a PRAGMA sent later would reach only one connection of the pool. mode
+// is SQLite's ro, rw or "" for rwc.
+func dataSource(path, mode string, busyTimeout time.Duration, pragmas ...string) string {
 	path = filepath.ToSlash(path)
 	if filepath.VolumeName(path) != "" {
 		path = "/" + path // file:/C:/rides.db
 	}
-	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}, pragmas...)}
 	if mode != "" {
 		q.Set("mode", mode)
 	}
@@ -34,9 +30,19 @@ func dsn(path, mode string, busy time.Duration, pragmas ...string) string {
 	return u.String()
 }
 
+// Values of PRAGMA synchronous.
+const (
+	syncFull   = "full"   // a commit is on disk when it returns
+	syncNormal = "normal" // a power cut may undo the last commits, acknowledged ones too: for measurements only
+)
+
+func writerPragmas(journal, sync string) []string {
+	return []string{"journal_mode(" + journal + ")", "synchronous(" + sync + ")"}
+}
+
 // connect opens a pool of one connection that has the virtual table temp.batch.
-func connect(dsn string, t *table) (*sql.DB, error) {
-	d := new(sqlite.Driver) // its own: modules of the common driver are for the whole process
+func connect(dsn string, t *batchTable) (*sql.DB, error) {
+	d := new(sqlite.Driver) // not the shared driver: its modules are global to the process
 	if err := d.RegisterModule("batch", t); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -45,8 +51,8 @@ func connect(dsn string, t *table) (*sql.DB, error) {
 	return db, nil
 }
 
-// A connector makes temp.batch in every connection, so that one that replaces
-// another has it too.
+// A connector creates temp.batch in every connection. A connection that
+// replaces a failed one therefore has it, too.
 type connector struct {
 	driver *sqlite.Driver
 	dsn    string
@@ -65,16 +71,42 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// interrupted says whether an error is that of a reader before a hot journal.
-func interrupted(err error) bool {
+// inWriteTx runs f in a write transaction. After an error the caller must
+// discard the connection: closing it is the one certain way to roll back, even
+// after ctx has ended.
+func inWriteTx(ctx context.Context, conn *sql.Conn, f func() error) error {
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	_, err := conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+	return err
+}
+
+// discardConn closes a connection instead of returning it to its pool.
+func discardConn(conn *sql.Conn) error {
+	err := conn.Raw(func(any) error { return driver.ErrBadConn })
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
+		return nil
+	}
+	return err
+}
+
+// isHotJournal reports whether a reader met a hot rollback journal. A writer
+// that was killed in a rollback-journal transaction leaves one, most likely
+// while it created the database. A read-only connection cannot roll it back
+// and gets SQLITE_READONLY_ROLLBACK (776).
+func isHotJournal(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code() == sqlite3.SQLITE_READONLY_ROLLBACK
 }
 
-// rollBack undoes what a killed writer left half done: SQLite does it for the
-// first who may write and reads.
-func rollBack(ctx context.Context, path string, busy time.Duration) error {
-	db, err := sql.Open("sqlite", dsn(path, "rw", busy))
+// rollBackHotJournal undoes the transaction of a killed writer. SQLite does so
+// as soon as a connection that may write reads.
+func rollBackHotJournal(ctx context.Context, path string, busyTimeout time.Duration) error {
+	db, err := sql.Open("sqlite", dataSource(path, "rw", busyTimeout))
 	if err != nil {
 		return fmt.Errorf("store: roll back %s: %w", path, err)
 	}

@@ -1,40 +1,33 @@
 package store
 
-// What is busy, what passes by itself, and what does not.
-
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// IsBusy says whether an error is "database is locked", in any of its forms:
-// SQLITE_BUSY, BUSY_RECOVERY, BUSY_SNAPSHOT, BUSY_TIMEOUT.
-func IsBusy(err error) bool { return primary(err) == sqlite3.SQLITE_BUSY }
-
-// Passes says whether the same work may succeed later, nothing else changed
-// by us: the database is locked, or the disk is full.
-func Passes(err error) bool {
-	code := primary(err)
+// IsTransient reports whether a retry of the same work may succeed: the
+// database is locked (SQLITE_BUSY in any form), or the disk is full.
+func IsTransient(err error) bool {
+	code := primaryCode(err)
 	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_FULL
 }
 
-const notADatabase = sqlite3.SQLITE_NOTADB
-
-// primary is SQLite's result code without the extension; 0 if err is no error
-// of SQLite's.
-func primary(err error) int {
+// primaryCode returns SQLite's result code without its extension, or 0 if err
+// is not an error of SQLite.
+func primaryCode(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
 	}
 	return 0
 }
 
-// notOurs makes an error that says so of a file that is no database.
-func notOurs(path string, err error) error {
-	if primary(err) == notADatabase {
+// asForeign returns a *ForeignError instead of SQLITE_NOTADB.
+func asForeign(path string, err error) error {
+	if primaryCode(err) == sqlite3.SQLITE_NOTADB {
 		return foreign(path, "is not a SQLite database")
 	}
 	return err
@@ -98,4 +91,26 @@ func (e *MovedError) Error() string {
 // Hint says what to do about it.
 func (e *MovedError) Hint() string {
 	return "start again: what was not acknowledged is still in the queue"
+}
+
+// A PinnedWALError is a warning: a reader prevents the checkpoint of a WAL that
+// has become large.
+type PinnedWALError struct {
+	Path  string
+	Bytes int64 // of the WAL
+}
+
+func (e *PinnedWALError) Error() string {
+	return fmt.Sprintf("store: a reader keeps the WAL of %s from shrinking: %d bytes", e.Path, e.Bytes)
+}
+
+// A DiffersError is a warning: a ride differs from the one stored at its line.
+// It is the first one of its source.
+type DiffersError struct {
+	Source string
+	Line   int64
+}
+
+func (e *DiffersError) Error() string {
+	return fmt.Sprintf("store: %s:%d differs from the stored row; it becomes a reject, as do others of this source", e.Source, e.Line)
 }

@@ -5,20 +5,21 @@ import (
 	"path/filepath"
 )
 
-// CheckPath returns a [*FolderError] for a path where no database can be. It
-// is for those who have to wait before they open one.
+// CheckPath returns a [*FolderError] if path is a folder. Commands call it
+// before they wait for anything else. [Open] reports all other faults.
 func CheckPath(path string) error {
-	if at, err := os.Stat(path); err == nil && at.IsDir() {
+	if file, err := os.Stat(path); err == nil && file.IsDir() {
 		return &FolderError{path}
 	}
-	return nil // whatever else is wrong, whoever opens it says
+	return nil
 }
 
-// resolve follows a symbolic link, as SQLite does: lock and WAL are beside the
-// file itself, or two names of it would be two locks.
-func resolve(path string) string {
+// resolveLink follows a symbolic link, as SQLite does. The lock file and the
+// WAL stand beside the file itself: otherwise each name of the database would
+// have a lock of its own.
+func resolveLink(path string) string {
 	if file, err := os.Lstat(path); err != nil || file.Mode()&os.ModeSymlink == 0 {
-		return path // not there yet, or itself; whoever opens it says what else is wrong
+		return path
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		return target

@@ -1,26 +1,25 @@
 package store
 
-// Which file systems are another machine's.
-
 import (
 	"fmt"
 	"syscall"
 )
 
-// networks are the file systems on which SQLite's WAL does not work: its index
-// is shared memory, and no memory is shared between machines.
-var networks = map[uint32]string{
+// networkFileSystems are the file systems by f_type on which WAL is not safe:
+// its index is shared memory, which machines do not share.
+var networkFileSystems = map[uint32]string{
 	0x6969:     "NFS",
 	0x517b:     "SMB",
 	0xff534d42: "CIFS",
 	0xfe534d42: "SMB2",
 }
 
-// network names the network file system a folder is on; "" if it is local.
+// network returns the name of the network file system of a folder, or "" if
+// its file system is local.
 func network(folder string) (string, error) {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(folder, &stat); err != nil {
 		return "", fmt.Errorf("store: file system of %s: %w", folder, err)
 	}
-	return networks[uint32(stat.Type)], nil
+	return networkFileSystems[uint32(stat.Type)], nil
 }

@@ -15,11 +15,11 @@ func TestNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := uint32(stat.Type)
-	if name := networks[id]; name != "" {
+	if name := networkFileSystems[id]; name != "" {
 		t.Fatalf("the temporary folder is on %s", name)
 	}
-	networks[id] = "NFS"
-	defer delete(networks, id)
+	networkFileSystems[id] = "NFS"
+	defer delete(networkFileSystems, id)
 	_, err := Open(t.Context(), filepath.Join(dir, "rides.db"), Options{})
 	if e, ok := errors.AsType[*NetworkError](err); !ok || e.System != "NFS" {
 		t.Errorf("opened on a network: %v", err)

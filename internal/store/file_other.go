@@ -2,6 +2,5 @@
 
 package store
 
-// network can't tell here; a file system without WAL is noticed when the
-// database is opened.
+// network cannot tell here. Open fails if the file system does not support WAL.
 func network(string) (string, error) { return "", nil }

@@ -1,9 +1,5 @@
 package store
 
-// The rides of one data set, into the table: appended where they follow on,
-// looked up where they do not.
-// What is there already, and whether it is the same.
-
 import (
 	"database/sql"
 	"errors"
@@ -11,70 +7,71 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// A fate is what became of a ride.
-type fate uint8
+// A rowState is the result of a ride in a write transaction.
+type rowState uint8
 
 const (
-	stored fate = iota
-	there       // a row with equal content was there
-	differs
-	refused // by a constraint of the table
+	rowStored  rowState = iota
+	rowPresent          // an equal ride was stored before
+	rowDiffers          // another ride was stored before
+	rowRefused          // by a constraint or a trigger
 )
 
-// accepted says that the ride is in the table, as it came.
-func (f fate) accepted() bool { return f == stored || f == there }
+// accepted reports whether the table holds an equal ride.
+func (s rowState) accepted() bool { return s == rowStored || s == rowPresent }
 
-// A settling is the rides of one data set on their way, and what became of
-// each.
-type settling struct {
-	*writing
+// A sourceTx stores the rides and rejects of one source within a write
+// transaction.
+type sourceTx struct {
+	*writeTx
 	source int64
 	name   string
-	rows   []row
-	fate   []fate
+	rows   []batchRow
+	states []rowState // one per row
 }
 
-// leastAppend is the shortest run of rows that is worth a statement of its own.
-const leastAppend = 64
+// minAppend is the shortest run of rows for which a statement of its own pays.
+const minAppend = 64
 
-// insert stores the rides. Without an id of ours SQLite takes the highest and
-// one, which needs no search: half as long as finding the place of each row.
-func (s *settling) insert() error {
-	if len(s.rows) < leastAppend {
-		return s.general(0, len(s.rows))
+// insert stores the rides. It takes the append path for runs of rows that
+// follow the highest id, and the insert-or-ignore path for all others. The
+// append path needs no search of the table, which halves the time.
+func (s *sourceTx) insert() error {
+	if len(s.rows) < minAppend {
+		return s.insertOrIgnore(0, len(s.rows))
 	}
-	last, err := s.highest()
+	last, err := s.highestID()
 	if err != nil {
 		return err
 	}
-	general := 0 // rows[general:from] are to go the general way
+	pending := 0 // rows[pending:from] wait for the insert-or-ignore path
 	for from := 0; from < len(s.rows); {
-		to := s.run(from)
+		to := s.endOfRun(from)
 		first, end := s.rows[from].id, s.rows[to-1].id
-		if to-from < leastAppend || first <= last {
+		if to-from < minAppend || first <= last {
 			from, last = to, max(last, end)
 			continue
 		}
 		if first > last+1 {
-			from++ // the first row sets the place, the others follow on
+			from++ // the first row is inserted with its id; the others follow it
 		}
-		if err := s.general(general, from); err != nil {
+		if err := s.insertOrIgnore(pending, from); err != nil {
 			return err
 		}
-		if err := s.append(from, to); err != nil {
+		if err := s.appendRows(from, to); err != nil {
 			return err
 		}
-		last, from, general = end, to, to
+		last, from, pending = end, to, to
 	}
-	return s.general(general, len(s.rows))
+	return s.insertOrIgnore(pending, len(s.rows))
 }
 
-func (s *settling) highest() (id int64, err error) {
-	return id, s.query(s.ctx, &id, "SELECT ifnull(max(id), 0) FROM ride")
+func (s *sourceTx) highestID() (id int64, err error) {
+	return id, s.queryInt(s.ctx, &id, "SELECT ifnull(max(id), 0) FROM ride")
 }
 
-// run finds the end of the run of consecutive ids that starts at from.
-func (s *settling) run(from int) int {
+// endOfRun returns the end of the run of consecutive ids that starts at from.
+func (s *sourceTx) endOfRun(from int) int {
 	to := from + 1
 	for to < len(s.rows) && s.rows[to].id == s.rows[to-1].id+1 {
 		to++
@@ -82,12 +79,13 @@ func (s *settling) run(from int) int {
 	return to
 }
 
-// append stores rows that follow on the highest id, and if that can't be, the
-// general way. Never with OR IGNORE: a row left out would shift the names of
-// all that follow.
-func (s *settling) append(from, to int) error {
+// appendRows stores rows whose ids follow the highest one. SQLite assigns the
+// ids. If they are not those of the rows, appendRows undoes the statement and
+// takes the insert-or-ignore path. OR IGNORE must not be used here: a row left
+// out would shift the ids of all that follow.
+func (s *sourceTx) appendRows(from, to int) error {
 	s.table.show(s.rows, from, to)
-	appended, err := s.attempt(func() (bool, error) {
+	appended, err := s.inSavepoint(func() (bool, error) {
 		result, err := s.exec(s.ctx, `INSERT INTO ride (transit_at, station, fare, ridership, transfers)
 			SELECT transit_at, station, fare, ridership, transfers FROM temp.batch`)
 		if err != nil {
@@ -95,93 +93,61 @@ func (s *settling) append(from, to int) error {
 		}
 		id, idErr := result.LastInsertId()
 		n, nErr := result.RowsAffected()
-		// A row that a trigger left out has shifted the others, and so has the
-		// row that was to set the place, if it was refused.
+		// A trigger may have left out a row, or a constraint may have refused
+		// the row before the run. Either shifts the ids.
 		return id == s.rows[to-1].id && n == int64(to-from), errors.Join(idErr, nErr)
 	})
 	if err != nil || appended {
 		return err
 	}
-	return s.general(from, to)
+	return s.insertOrIgnore(from, to)
 }
 
-// general stores rows wherever they belong, and passes over those that are
-// there.
-func (s *settling) general(from, to int) error {
+// insertOrIgnore stores rows at any place of the table. Rows that are present
+// are compared with the stored ones.
+func (s *sourceTx) insertOrIgnore(from, to int) error {
 	if from == to {
 		return nil
 	}
 	s.table.show(s.rows, from, to)
-	if to-from >= leastAppend {
-		if all, err := s.allThere(from, to); err != nil || all {
+	if to-from >= minAppend {
+		if all, err := s.allPresent(from, to); err != nil || all {
 			return err
 		}
 	}
-	n, refusing := int64(0), true
-	kept, err := s.attempt(func() (_ bool, err error) {
-		if n, err = s.insertOrIgnore(); err != nil {
+	n, failed := int64(0), true
+	kept, err := s.inSavepoint(func() (_ bool, err error) {
+		if n, err = s.execInsertOrIgnore(); err != nil {
 			return false, err
 		}
-		refusing = false
+		failed = false
 		return n == 0 || n == int64(to-from), nil
 	})
 	switch {
 	case err != nil:
 		return err
-	case refusing:
-		return s.halve(from, to)
+	case failed:
+		return s.bisect(from, to)
 	case kept && n > 0:
 		return nil
 	case kept:
-		s.mark(from, to, there)
+		s.setStates(from, to, rowPresent)
 		return s.compare()
 	}
-	// Some were there. Which, can be seen only before the others are in.
-	if err := s.findThere(from, to); err != nil {
+	// Some rows were present. Only before the others are inserted can a query
+	// tell which.
+	if err := s.markPresent(from, to); err != nil {
 		return err
 	}
-	if _, err := s.insertOrIgnore(); err != nil {
+	if _, err := s.execInsertOrIgnore(); err != nil {
 		return err
 	}
 	return s.compare()
 }
 
-// halve finds the row that makes a statement fail, which a trigger can do in
-// spite of OR IGNORE: it alone is refused.
-func (s *settling) halve(from, to int) error {
-	if to-from == 1 {
-		s.fate[from] = refused
-		return nil
-	}
-	middle := from + (to-from)/2
-	if err := s.general(from, middle); err != nil {
-		return err
-	}
-	return s.general(middle, to)
-}
-
-// attempt runs f in a savepoint, and undoes what it did unless f says that it
-// is to be kept. That a constraint stopped it is no error: nothing is kept.
-func (s *settling) attempt(f func() (keep bool, err error)) (bool, error) {
-	if _, err := s.exec(s.ctx, "SAVEPOINT attempt"); err != nil {
-		return false, err
-	}
-	keep, err := f()
-	if err != nil && primary(err) != sqlite3.SQLITE_CONSTRAINT {
-		return false, err
-	}
-	if keep = keep && err == nil; !keep {
-		if _, err := s.exec(s.ctx, "ROLLBACK TO attempt"); err != nil {
-			return false, err
-		}
-	}
-	_, err = s.exec(s.ctx, "RELEASE attempt")
-	return keep, err
-}
-
-func (s *settling) insertOrIgnore() (int64, error) {
-	// OR IGNORE, not ON CONFLICT DO NOTHING: that one ends the whole statement
-	// when a CHECK fails, this one leaves the row out.
+func (s *sourceTx) execInsertOrIgnore() (int64, error) {
+	// OR IGNORE leaves out a row that fails a CHECK. ON CONFLICT DO NOTHING
+	// would end the whole statement.
 	result, err := s.exec(s.ctx, `INSERT OR IGNORE INTO ride (id, transit_at, station, fare, ridership, transfers)
 		SELECT rowid, transit_at, station, fare, ridership, transfers FROM temp.batch`)
 	if err != nil {
@@ -190,84 +156,117 @@ func (s *settling) insertOrIgnore() (int64, error) {
 	return result.RowsAffected()
 }
 
-func (s *settling) mark(from, to int, f fate) {
+// bisect finds the rows that make a statement fail, and marks them as refused.
+// A trigger can raise an error in spite of OR IGNORE.
+func (s *sourceTx) bisect(from, to int) error {
+	if to-from == 1 {
+		s.states[from] = rowRefused
+		return nil
+	}
+	middle := from + (to-from)/2
+	if err := s.insertOrIgnore(from, middle); err != nil {
+		return err
+	}
+	return s.insertOrIgnore(middle, to)
+}
+
+// inSavepoint runs f in a savepoint and rolls back to it unless f returns
+// keep. A violated constraint is no error: inSavepoint returns false.
+func (s *sourceTx) inSavepoint(f func() (keep bool, err error)) (kept bool, err error) {
+	if _, err := s.exec(s.ctx, "SAVEPOINT attempt"); err != nil {
+		return false, err
+	}
+	kept, err = f()
+	if err != nil && primaryCode(err) != sqlite3.SQLITE_CONSTRAINT {
+		return false, err
+	}
+	if kept = kept && err == nil; !kept {
+		if _, err := s.exec(s.ctx, "ROLLBACK TO attempt"); err != nil {
+			return false, err
+		}
+	}
+	_, err = s.exec(s.ctx, "RELEASE attempt")
+	return kept, err
+}
+
+func (s *sourceTx) setStates(from, to int, state rowState) {
 	for i := from; i < to; i++ {
-		s.fate[i] = f
+		s.states[i] = state
 	}
 }
 
-// findThere marks the rows that are in the table before the others are
-// inserted, and those that come a second time in this batch.
-func (s *settling) findThere(from, to int) error {
-	known, err := s.indexes("SELECT b.idx, 0 FROM temp.batch b JOIN ride r ON r.id = b.rowid")
+// markPresent marks the rows that are stored already, and those that occur a
+// second time in the batch.
+func (s *sourceTx) markPresent(from, to int) error {
+	present, err := s.queryIndexes("SELECT b.idx, 0 FROM temp.batch b JOIN ride r ON r.id = b.rowid")
 	if err != nil {
 		return err
 	}
-	for _, k := range known {
-		s.fate[k.index] = there
+	for _, p := range present {
+		s.states[p.index] = rowPresent
 	}
 	seen := make(map[int64]bool, to-from)
 	for i := from; i < to; i++ {
 		if seen[s.rows[i].id] {
-			s.fate[i] = there
+			s.states[i] = rowPresent
 		}
 		seen[s.rows[i].id] = true
 	}
 	return nil
 }
 
-// allThere marks rows that are all in the table, as in a file that is sent
-// again, without trying to insert them: that would be as dear as comparing
-// them. Whether it is worth a try is told by the first and the last.
-func (s *settling) allThere(from, to int) (bool, error) {
+// allPresent reports whether the table holds all rows, as when a file is
+// loaded again, and compares them. This avoids an INSERT that costs as much as
+// the comparison. The first and the last row tell whether to try.
+func (s *sourceTx) allPresent(from, to int) (bool, error) {
 	var ends int64
-	err := s.query(s.ctx, &ends, "SELECT count(*) FROM ride WHERE id IN (?, ?)", s.rows[from].id, s.rows[to-1].id)
+	err := s.queryInt(s.ctx, &ends, "SELECT count(*) FROM ride WHERE id IN (?, ?)", s.rows[from].id, s.rows[to-1].id)
 	if err != nil || ends == 0 || ends == 1 && s.rows[from].id != s.rows[to-1].id {
 		return false, err
 	}
-	s.mark(from, to, there)
+	s.setStates(from, to, rowPresent)
 	if err := s.compare(); err != nil {
 		return false, err
 	}
-	for _, f := range s.fate[from:to] {
-		if f == refused { // it is not in the table: not yet
-			s.mark(from, to, stored)
+	for _, state := range s.states[from:to] {
+		if state == rowRefused { // the table does not hold the row
+			s.setStates(from, to, rowStored)
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// compare marks the rows whose stored row has other content, or that the table
-// refused.
-func (s *settling) compare() error {
-	unequal, err := s.indexes("SELECT b.idx, r.id IS NULL " + unequalRows)
+// compare marks the rows that differ from the stored ones, and those that the
+// table refused.
+func (s *sourceTx) compare() error {
+	found, err := s.queryIndexes("SELECT b.idx, r.id IS NULL " + notStoredEqually)
 	if err != nil {
 		return err
 	}
-	for _, u := range unequal {
-		s.fate[u.index] = differs
-		if u.flag {
-			s.fate[u.index] = refused
+	for _, f := range found {
+		s.states[f.index] = rowDiffers
+		if f.absent {
+			s.states[f.index] = rowRefused
 		}
 	}
 	return nil
 }
 
-// unequalRows are the rows of the batch that are not stored as they are. What
-// verify proves is the emptiness of this very join.
-const unequalRows = `FROM temp.batch b LEFT JOIN ride r ON r.id = b.rowid
+// notStoredEqually selects the rows of the batch that are not stored with equal
+// content. Write and Verify share it: what one accepts the other proves.
+const notStoredEqually = `FROM temp.batch b LEFT JOIN ride r ON r.id = b.rowid
 	WHERE r.id IS NULL OR r.transit_at <> b.transit_at OR r.station <> b.station OR r.fare <> b.fare
 	   OR r.ridership <> b.ridership OR r.transfers IS NOT b.transfers`
 
-type indexed struct {
-	index int
-	flag  bool
+// A rowIndex is the index of a row of the batch.
+type rowIndex struct {
+	index  int
+	absent bool // no ride is stored under the row's id
 }
 
-// indexes reads the indexes of rows of the batch, each with a flag.
-func (s *settling) indexes(query string) ([]indexed, error) {
-	prepared, err := s.statement(s.ctx, query)
+func (s *sourceTx) queryIndexes(query string) ([]rowIndex, error) {
+	prepared, err := s.prepare(s.ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -275,14 +274,14 @@ func (s *settling) indexes(query string) ([]indexed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scanIndexed(rows)
+	return scanIndexes(rows)
 }
 
-func scanIndexed(rows *sql.Rows) (found []indexed, err error) {
+func scanIndexes(rows *sql.Rows) (found []rowIndex, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var i indexed
-		if err := rows.Scan(&i.index, &i.flag); err != nil {
+		var i rowIndex
+		if err := rows.Scan(&i.index, &i.absent); err != nil {
 			return nil, err
 		}
 		found = append(found, i)

@@ -38,7 +38,7 @@ func TestTriggers(t *testing.T) {
 		for _, unlucky := range []int{0, 77, 199} {
 			path := filepath.Join(t.TempDir(), "rides.db")
 			d := open(t, path)
-			db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+			db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
 			if err != nil {
 				t.Fatal(err)
 			}

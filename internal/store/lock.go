@@ -1,9 +1,5 @@
 package store
 
-// The right to write: a lock on a file beside the database. Never on the
-// database itself, where closing it would drop SQLite's own locks.
-// Whether anyone writes to a database, asked from outside.
-
 import (
 	"context"
 	"errors"
@@ -15,31 +11,34 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockEvery is how often a standby asks for the lock. It bounds the time in
-// which it takes over.
+// lockEvery is how often a standby tries to take the lock. It bounds the time
+// of a takeover.
 const lockEvery = 5 * time.Millisecond
 
-// A WriterLock is the right to write to a database. The system gives it up
-// when its process ends, however it ends. It must be kept referenced: a lock
-// that is garbage collected is gone.
+// A WriterLock makes its process the one writer of a database. It locks a file
+// beside the database, never the database itself: closing a second descriptor
+// of the database would drop SQLite's own POSIX locks.
+//
+// The system releases the lock when the process ends, in whatever way. Keep a
+// reference to the lock: one that is garbage collected is released.
 type WriterLock struct{ file *flock.Flock }
 
-// Lock takes the right to write to the database at path, waiting until whoever
-// has it gives it up or dies, or ctx ends. waiting is called once, if it has
-// to wait.
+// Lock takes the writer's lock of the database at path. While another process
+// holds it, Lock waits until that process releases it or ends, or until ctx
+// ends. Lock calls waiting once if it has to wait.
 func Lock(ctx context.Context, path string, waiting func()) (*WriterLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	path = resolve(path)
+	path = resolveLink(path)
 	l := &WriterLock{flock.New(path+".lock", flock.SetPermissions(0o644))}
-	got, err := l.file.TryLock()
-	if err == nil && !got {
+	locked, err := l.file.TryLock()
+	if err == nil && !locked {
 		waiting()
-		got, err = l.file.TryLockContext(ctx, lockEvery)
+		locked, err = l.file.TryLockContext(ctx, lockEvery)
 	}
-	if err == nil && !got {
-		err = errors.New("another process has it")
+	if err == nil && !locked {
+		err = errors.New("another process holds it")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: lock %s.lock: %w", path, err)
@@ -47,14 +46,14 @@ func Lock(ctx context.Context, path string, waiting func()) (*WriterLock, error)
 	return l, nil
 }
 
-// Unlock gives the right up. The file stays: removing it would let two
-// processes hold locks on two files of that name.
+// Unlock releases the lock. The file stays: if it were removed, two processes
+// could hold locks on two files of that name.
 func (l *WriterLock) Unlock() error { return l.file.Unlock() }
 
-// Locked says whether some process has the right to write to the database at
-// path. It makes nothing that is not there.
-func Locked(path string) (bool, error) {
-	file := resolve(path) + ".lock"
+// HasWriter reports whether a process holds the writer's lock of the database
+// at path. It creates no file.
+func HasWriter(path string) (bool, error) {
+	file := resolveLink(path) + ".lock"
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}

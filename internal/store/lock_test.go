@@ -10,7 +10,7 @@ func TestLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
 	is := func(want bool) {
 		t.Helper()
-		if got, err := Locked(path); got != want || err != nil {
+		if got, err := HasWriter(path); got != want || err != nil {
 			t.Errorf("locked %v, %v; want %v", got, err, want)
 		}
 	}

@@ -1,57 +1,54 @@
 package store
 
-// What is not stored as a ride is kept as a reject, with the reason.
-// A line that was mended: its row is accepted, and what was rejected there
-// before goes away, in the same transaction.
-
 import (
 	"errors"
 
 	"turnstile/internal/mta"
 )
 
+// Reasons of rejects that the store finds. The parser finds all others.
 const (
 	reasonDiffers = "differs from the stored row"
 	reasonRefused = "refused by a constraint of the table"
 )
 
-// rejects keeps what became no ride, takes away the rejects that are mended,
-// and counts what became of every part.
-func (s *settling) rejects() error {
-	if err := s.mend(); err != nil {
+// writeRejects stores a reject for each row that is not stored as a ride,
+// resolves earlier rejects, and counts the outcomes of the parts.
+func (s *sourceTx) writeRejects() error {
+	if err := s.resolveRejects(); err != nil {
 		return err
 	}
 	for i, r := range s.rows {
 		o := &s.outcomes[r.part]
-		switch s.fate[i] {
-		case stored:
+		switch s.states[i] {
+		case rowStored:
 			o.Stored++
-		case there:
+		case rowPresent:
 			o.AlreadyThere++
-		case differs:
+		case rowDiffers:
 			o.Rejected++
-			s.sayDiffers(r)
-			if err := s.keep(mta.Reject{Line: int64(r.Line), Reason: reasonDiffers, Record: r.Raw}); err != nil {
+			s.warnDiffers(r)
+			if err := s.insertReject(mta.Reject{Line: int64(r.Line), Reason: reasonDiffers, Record: r.Raw}); err != nil {
 				return err
 			}
-		case refused:
+		case rowRefused:
 			o.Rejected++
-			if err := s.keep(mta.Reject{Line: int64(r.Line), Reason: reasonRefused, Record: r.Raw}); err != nil {
+			if err := s.insertReject(mta.Reject{Line: int64(r.Line), Reason: reasonRefused, Record: r.Raw}); err != nil {
 				return err
 			}
 		}
 	}
-	return s.parsed()
+	return s.writeParserRejects()
 }
 
-// parsed keeps the rejects of the parser. One whose line was accepted from a
-// later message of the same batch is mended already.
-func (s *settling) parsed() error {
-	mended := map[int64]int{} // the last part that had an accepted row at a line
+// writeParserRejects stores the rejects of the parser. A later part of the
+// same batch may hold the corrected row, which resolves the reject at once.
+func (s *sourceTx) writeParserRejects() error {
+	accepted := map[int64]int{} // by line: the last part with an accepted row
 	if s.hasRejects() {
 		for i, r := range s.rows {
-			if s.fate[i].accepted() {
-				mended[int64(r.Line)] = r.part
+			if s.states[i].accepted() {
+				accepted[int64(r.Line)] = r.part
 			}
 		}
 	}
@@ -62,10 +59,10 @@ func (s *settling) parsed() error {
 		}
 		for _, r := range p.Rejects {
 			s.outcomes[i].Rejected++
-			if part, ok := mended[r.Line]; ok && part > i {
+			if part, ok := accepted[r.Line]; ok && part > i {
 				continue
 			}
-			if err := s.keep(r); err != nil {
+			if err := s.insertReject(r); err != nil {
 				return err
 			}
 		}
@@ -73,7 +70,7 @@ func (s *settling) parsed() error {
 	return nil
 }
 
-func (s *settling) hasRejects() bool {
+func (s *sourceTx) hasRejects() bool {
 	for i := range s.batch.Parts {
 		if s.batch.Parts[i].Source == s.name && len(s.batch.Parts[i].Rejects) > 0 {
 			return true
@@ -82,9 +79,9 @@ func (s *settling) hasRejects() bool {
 	return false
 }
 
-// keep stores a reject, once however often it comes. One that differs stays
-// one: see mend.
-func (s *settling) keep(r mta.Reject) error {
+// insertReject stores a reject unless it is stored already. A stored reject may
+// change its reason to reasonDiffers, never back: resolveRejects keeps those.
+func (s *sourceTx) insertReject(r mta.Reject) error {
 	record := r.Record
 	if record == nil {
 		record = []byte{} // an empty record is not NULL
@@ -95,43 +92,43 @@ func (s *settling) keep(r mta.Reject) error {
 	return err
 }
 
-// sayDiffers says once a source that its rows come with other content.
-func (s *settling) sayDiffers(r row) {
+// warnDiffers warns once per source.
+func (s *sourceTx) warnDiffers(r batchRow) {
 	if s.differed[s.name] {
 		return
 	}
 	s.differed[s.name] = true
-	s.log.Warn("a row differs from the one stored at its line; it is kept as a reject, and so are others of this source",
-		"source", s.name, "line", r.Line, "hint", "another data set needs a name of its own: --source NAME")
+	s.Warn(&DiffersError{s.name, int64(r.Line)})
 }
 
-// mend takes away the earlier rejects of the lines whose rows are accepted. A
-// row that is there already mends as well, or the queue's delivering a flawed
-// row and its mended one again would leave a reject. But it does not take away
-// what differs from it: that is another row, and kept nowhere else.
-func (s *settling) mend() error {
-	if any, err := s.anyRejects(); err != nil || !any {
+// resolveRejects deletes the earlier rejects of lines whose rows are accepted
+// now: a corrected row resolves the rejects of its line. A row that was stored
+// before resolves them, too. Otherwise a redelivery of the bad row and of the
+// corrected one would leave a reject. It does not delete a reject that differs
+// from the stored row, because that row is stored nowhere else.
+func (s *sourceTx) resolveRejects() error {
+	if any, err := s.hasStoredRejects(); err != nil || !any {
 		return err
 	}
-	fates := make(map[int64]fate, len(s.rows)) // by line; of one that is stored and comes again: stored
+	states := make(map[int64]rowState, len(s.rows)) // by line; rowStored wins over rowPresent
 	for i, r := range s.rows {
-		if _, known := fates[int64(r.Line)]; s.fate[i] == stored || s.fate[i] == there && !known {
-			fates[int64(r.Line)] = s.fate[i]
+		if _, known := states[int64(r.Line)]; s.states[i] == rowStored || s.states[i] == rowPresent && !known {
+			states[int64(r.Line)] = s.states[i]
 		}
 	}
 	for from := 0; from < len(s.rows); {
-		to := s.span(from)
-		earlier, err := s.rejectsBetween(s.rows[from].Line, s.rows[to-1].Line)
+		to := s.endOfSpan(from)
+		stored, err := s.storedRejects(s.rows[from].Line, s.rows[to-1].Line)
 		if err != nil {
 			return err
 		}
 		from = to
-		for _, e := range earlier {
-			f, accepted := fates[e.line]
-			if !accepted || f == there && e.differs {
+		for _, r := range stored {
+			state, accepted := states[r.line]
+			if !accepted || state == rowPresent && r.differs {
 				continue
 			}
-			if _, err := s.exec(s.ctx, "DELETE FROM reject WHERE id = ?", e.id); err != nil {
+			if _, err := s.exec(s.ctx, "DELETE FROM reject WHERE id = ?", r.id); err != nil {
 				return err
 			}
 		}
@@ -139,8 +136,9 @@ func (s *settling) mend() error {
 	return nil
 }
 
-// anyRejects says whether there are any where the rows are, which is seldom so.
-func (s *settling) anyRejects() (any bool, err error) {
+// hasStoredRejects reports whether any reject is stored within the lines of the
+// rows. Mostly there is none.
+func (s *sourceTx) hasStoredRejects() (any bool, err error) {
 	if len(s.rows) == 0 {
 		return false, nil
 	}
@@ -148,34 +146,34 @@ func (s *settling) anyRejects() (any bool, err error) {
 	for _, r := range s.rows {
 		low, high = min(low, r.Line), max(high, r.Line)
 	}
-	query, err := s.statement(s.ctx, "SELECT EXISTS (SELECT 1 FROM reject WHERE source = ? AND line BETWEEN ? AND ?)")
+	query, err := s.prepare(s.ctx, "SELECT EXISTS (SELECT 1 FROM reject WHERE source = ? AND line BETWEEN ? AND ?)")
 	if err != nil {
 		return false, err
 	}
 	return any, query.QueryRowContext(s.ctx, s.source, low, high).Scan(&any)
 }
 
-// widest is how many lines may lie between two rows of a span.
-const widest = 64
+// maxSpanGap is how many lines may lie between two rows of a span.
+const maxSpanGap = 64
 
-// span finds the end of the rows that stand close together, from from on. Rows
-// by time are all over their file, and so may be a million rejects between
-// them.
-func (s *settling) span(from int) int {
+// endOfSpan returns the end of the rows from from on that stand close together
+// in their file. Rows in order of time are spread over the whole file, and a
+// query over all their lines could return a million rejects.
+func (s *sourceTx) endOfSpan(from int) int {
 	to := from + 1
-	for to < len(s.rows) && s.rows[to].Line > s.rows[to-1].Line && s.rows[to].Line-s.rows[to-1].Line <= widest {
+	for to < len(s.rows) && s.rows[to].Line > s.rows[to-1].Line && s.rows[to].Line-s.rows[to-1].Line <= maxSpanGap {
 		to++
 	}
 	return to
 }
 
-type earlier struct {
+type storedReject struct {
 	id, line int64
 	differs  bool
 }
 
-func (s *settling) rejectsBetween(low, high uint32) (found []earlier, err error) {
-	query, err := s.statement(s.ctx, "SELECT id, line, reason = ? FROM reject WHERE source = ? AND line BETWEEN ? AND ?")
+func (s *sourceTx) storedRejects(low, high uint32) (found []storedReject, err error) {
+	query, err := s.prepare(s.ctx, "SELECT id, line, reason = ? FROM reject WHERE source = ? AND line BETWEEN ? AND ?")
 	if err != nil {
 		return nil, err
 	}
@@ -185,11 +183,11 @@ func (s *settling) rejectsBetween(low, high uint32) (found []earlier, err error)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var e earlier
-		if err := rows.Scan(&e.id, &e.line, &e.differs); err != nil {
+		var r storedReject
+		if err := rows.Scan(&r.id, &r.line, &r.differs); err != nil {
 			return nil, err
 		}
-		found = append(found, e)
+		found = append(found, r)
 	}
 	return found, rows.Err()
 }

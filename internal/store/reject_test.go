@@ -4,11 +4,10 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"turnstile/internal/mta"
@@ -53,7 +52,7 @@ func rejectsOf(t *testing.T, path, source string) (list []Reject) {
 
 // The steps of a story at one line of a file, each a part of its own: what is
 // left is the same whether they come in one batch or in many.
-func TestMending(t *testing.T) {
+func TestResolveRejects(t *testing.T) {
 	row := func(riders int64) mta.Part {
 		return mta.Part{Source: "a.csv", Rides: []mta.Ride{{Line: 5, Ridership: riders, Raw: fmt.Append(nil, "row ", riders)}}}
 	}
@@ -96,9 +95,9 @@ func TestMending(t *testing.T) {
 	}
 }
 
-func TestDiffersIsSaidOnce(t *testing.T) {
-	var log strings.Builder
-	d, err := Open(t.Context(), filepath.Join(t.TempDir(), "rides.db"), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+func TestDiffersWarnsOncePerSource(t *testing.T) {
+	var warnings []error
+	d, err := Open(t.Context(), filepath.Join(t.TempDir(), "rides.db"), Options{Warn: func(err error) { warnings = append(warnings, err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +111,10 @@ func TestDiffersIsSaidOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(log.String(), "--source"); n != 1 {
-		t.Errorf("the hint is given %d times, want once:\n%s", n, &log)
+	if len(warnings) != 1 {
+		t.Fatalf("%d warnings, want 1: %v", len(warnings), warnings)
+	}
+	if w, ok := errors.AsType[*DiffersError](warnings[0]); !ok || *w != (DiffersError{"a.csv", 2}) {
+		t.Errorf("warning %v, want that a.csv:2 differs", warnings[0])
 	}
 }

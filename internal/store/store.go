@@ -2,16 +2,16 @@
 //
 // # The writer
 //
-// [DB.Write] stores a batch in one transaction. The rows enter through a
-// virtual table, with one statement instead of one a row. Rows that follow on
-// the last one are appended without looking for their place; all others go
-// through INSERT OR IGNORE, and what was ignored is compared with what is
-// there: equal is fine, and a difference is a reject.
+// [DB.Write] stores a batch in one transaction. SQLite reads the rides from a
+// virtual table, with one statement instead of one per row. Rides whose ids
+// follow the highest one are appended without a search of the table. All
+// others are inserted with INSERT OR IGNORE. A ride that was ignored is
+// compared with the stored one. If they differ, it becomes a reject.
 //
 // # Exactly once
 //
-// A ride's id is its name: source.id << 32 | line. A row that comes again
-// meets itself. So Write may be called any number of times with the same rows.
+// The id of a ride is source.id << 32 | line, so a redelivered ride meets the
+// stored one. Write may be called any number of times with the same rides.
 package store
 
 import (
@@ -25,51 +25,60 @@ import (
 	"time"
 )
 
-// Options are how to open a database.
+// Options are the settings of [Open].
 type Options struct {
 	Log         *slog.Logger
-	BusyTimeout time.Duration // how long to wait for another's lock; 0 means 5 s
-	// Unsafe commits with synchronous=NORMAL: a power cut may take the last
-	// commits. It is there to be measured against.
+	BusyTimeout time.Duration // how long SQLite retries while the database is locked; 0 means 5 s
+	// Warn is told of a condition that a person should know of, but that stops
+	// nothing: a [*PinnedWALError], a [*DiffersError].
+	Warn func(error)
+	// Unsafe commits with synchronous=NORMAL, where a power cut may undo the
+	// last commits. It exists for comparisons only.
 	Unsafe bool
 }
 
-// A DB is a database open for writing. It is for one goroutine. Whoever opens
-// it has the [WriterLock].
-type DB struct {
-	path  string
-	real  string // absolute, links followed
-	id    string
-	log   *slog.Logger
-	file  os.FileInfo // the database as it was opened
-	db    *sql.DB
-	conn  *sql.Conn // nil after an error, until it is needed again
-	table *table    // what temp.batch shows
-	st    map[string]*sql.Stmt
-	cache cache
-
-	busyTimeout time.Duration
-	largeWAL    int64           // bytes; tests make it small
-	watchedWAL  time.Time       // when it was large last
-	differed    map[string]bool // sources whose rows differed before, said once
-
-	failCommit func() error // tests make a transaction fail before its commit
-}
-
-// Open opens a database for writing, and makes it if it is not there: journal
-// mode WAL, synchronous FULL. It returns a [*ForeignError] for what is not
-// ours.
-func Open(ctx context.Context, path string, o Options) (*DB, error) {
+func (o Options) withDefaults() Options {
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = 5 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Warn == nil {
+		o.Warn = func(error) {}
+	}
+	return o
+}
+
+// A DB is a database that is open for writing. It is for one goroutine. Its
+// process holds the [WriterLock].
+type DB struct {
+	Options
+	path     string      // symbolic links resolved
+	realPath string      // path, absolute
+	id       string      // of the database
+	file     os.FileInfo // of the database when it was opened
+	pool     *sql.DB
+	conn     *sql.Conn // nil after an error, until the next call reconnects
+	table    *batchTable
+	prepared map[string]*sql.Stmt // statements of conn
+	ids      idCache
+
+	walWarned  time.Time       // when Warn was last told of a large WAL
+	differed   map[string]bool // sources that Warn was told of
+	largeWAL   int64           // in bytes; tests reduce it
+	failCommit func() error    // tests make a transaction fail before its commit
+}
+
+// Open opens a database for writing, in WAL mode with synchronous=FULL. It
+// creates the file if there is none. It returns a [*ForeignError] if the file
+// is not a database of turnstile, and leaves it unchanged.
+func Open(ctx context.Context, path string, o Options) (*DB, error) {
+	o = o.withDefaults()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	path = resolve(path)
+	path = resolveLink(path)
 	if err := CheckPath(path); err != nil {
 		return nil, err
 	}
@@ -78,30 +87,33 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	} else if name != "" {
 		return nil, &NetworkError{path, name}
 	}
-	if err := look(ctx, path, o.BusyTimeout); err != nil {
+	if err := inspect(ctx, path, o.BusyTimeout); err != nil {
 		return nil, err
 	}
-	d := &DB{path: path, log: o.Log, busyTimeout: o.BusyTimeout, largeWAL: largeWAL, table: &table{}, differed: map[string]bool{}, st: map[string]*sql.Stmt{}}
-	sync := full
-	if o.Unsafe {
-		sync = normal
+	d := &DB{
+		Options: o, path: path, largeWAL: largeWAL,
+		table: &batchTable{}, differed: map[string]bool{}, prepared: map[string]*sql.Stmt{},
 	}
-	db, err := connect(dsn(path, "", o.BusyTimeout, pragmas("wal", sync)...), d.table)
+	sync := syncFull
+	if o.Unsafe {
+		sync = syncNormal
+	}
+	pool, err := connect(dataSource(path, "", o.BusyTimeout, writerPragmas("wal", sync)...), d.table)
 	if err != nil {
 		return nil, err
 	}
-	d.db = db
+	d.pool = pool
 	if err := d.open(ctx); err != nil {
-		return nil, errors.Join(notOurs(path, err), d.Close())
+		return nil, errors.Join(asForeign(path, err), d.Close())
 	}
 	return d, nil
 }
 
 func (d *DB) open(ctx context.Context) (err error) {
-	if err := d.connected(ctx); err != nil {
+	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	if err := prepare(ctx, d.conn, d.path); err != nil {
+	if err := ensureSchema(ctx, d.conn, d.path); err != nil {
 		return err
 	}
 	var mode string
@@ -109,13 +121,13 @@ func (d *DB) open(ctx context.Context) (err error) {
 		return fmt.Errorf("store: open %s: %w", d.path, err)
 	}
 	if mode != "wal" {
-		return fmt.Errorf("store: %s: the file system allows no WAL, only journal mode %s", d.path, mode)
+		return fmt.Errorf("store: %s: the file system does not support WAL, only journal mode %s", d.path, mode)
 	}
-	if d.id, err = sign(ctx, d.conn); err != nil {
+	if d.id, err = recordWriter(ctx, d.conn); err != nil {
 		return fmt.Errorf("store: open %s: %w", d.path, err)
 	}
-	if d.real, err = filepath.Abs(d.path); err == nil {
-		d.real, err = filepath.EvalSymlinks(d.real)
+	if d.realPath, err = filepath.Abs(d.path); err == nil {
+		d.realPath, err = filepath.EvalSymlinks(d.realPath)
 	}
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -126,53 +138,84 @@ func (d *DB) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// connected sees to it that there is a connection.
-func (d *DB) connected(ctx context.Context) (err error) {
+// connect makes sure that there is a connection.
+func (d *DB) connect(ctx context.Context) (err error) {
 	if d.conn != nil {
 		return nil
 	}
-	if d.conn, err = d.db.Conn(ctx); err != nil {
+	if d.conn, err = d.pool.Conn(ctx); err != nil {
 		d.conn = nil
 		return fmt.Errorf("store: open %s: %w", d.path, err)
 	}
 	return nil
 }
 
-// reset forgets the connection and all that depends on it. Ids learned in a
-// transaction that did not commit belong to other rows soon.
-func (d *DB) reset() error {
-	err := d.closeStatements() // first: SQLite keeps a connection, and its lock, that has some
-	err = errors.Join(err, discard(d.conn))
-	d.conn, d.cache = nil, cache{}
+// disconnect discards the connection with all that depends on it. The cached
+// ids of a transaction that was rolled back will be given to other rows.
+func (d *DB) disconnect() error {
+	// The statements go first: SQLite keeps a connection that has open ones,
+	// and its lock.
+	err := d.closeStatements()
+	err = errors.Join(err, discardConn(d.conn))
+	d.conn, d.ids = nil, idCache{}
 	return err
 }
 
-func (d *DB) closeStatements() error {
-	var errs []error
-	for _, s := range d.st {
-		errs = append(errs, s.Close())
-	}
-	clear(d.st)
-	return errors.Join(errs...)
-}
+// Path returns the absolute path of the database, symbolic links resolved.
+func (d *DB) Path() string { return d.realPath }
 
-// Path is where the database is, whatever link or folder it was opened by.
-func (d *DB) Path() string { return d.real }
-
-// ID is the database's own id, made with it.
+// ID returns the random id that the database was given when it was created.
 func (d *DB) ID() string { return d.id }
 
-// Close folds the WAL into the database, as far as no reader is in the way,
-// and closes it.
+// Close checkpoints the WAL as far as readers allow, and closes the database.
 func (d *DB) Close() error {
 	errs := []error{d.closeStatements()}
 	if d.conn != nil {
-		if d.file != nil { // it was opened to the end
-			errs = append(errs, d.empty(context.Background()))
+		if d.file != nil { // open succeeded
+			errs = append(errs, d.truncateWAL(context.Background()))
 		}
 		if err := d.conn.Close(); !errors.Is(err, sql.ErrConnDone) {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, d.db.Close())...)
+	return errors.Join(append(errs, d.pool.Close())...)
+}
+
+// exec runs a statement, prepared once per connection.
+func (d *DB) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := d.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+// queryInt reads one number.
+func (d *DB) queryInt(ctx context.Context, into *int64, query string, args ...any) error {
+	s, err := d.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(ctx, args...).Scan(into)
+}
+
+func (d *DB) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := d.prepared[query]; ok {
+		return s, nil
+	}
+	s, err := d.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	d.prepared[query] = s
+	return s, nil
+}
+
+func (d *DB) closeStatements() error {
+	var errs []error
+	for _, s := range d.prepared {
+		errs = append(errs, s.Close())
+	}
+	clear(d.prepared)
+	return errors.Join(errs...)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"turnstile/internal/mta"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 func open(t testing.TB, path string) *DB {
@@ -49,7 +51,7 @@ func rides(source string, from, n uint32) mta.Part {
 
 func number1(t *testing.T, path, query string) (n int64) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dsn(path, "ro", time.Second))
+	db, err := sql.Open("sqlite", dataSource(path, "ro", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +134,7 @@ func TestOthersChanges(t *testing.T) {
 	if _, err := d.Write(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+	db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +169,11 @@ func TestOutOfOrder(t *testing.T) {
 	}
 }
 
-func TestBusyPassesAndGoesOn(t *testing.T) {
+func TestRetryAfterBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
 	d := open(t, path)
 	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 100)}, Dims: testDims}
-	db, err := sql.Open("sqlite", dsn(path, "", time.Second))
+	db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +182,7 @@ func TestBusyPassesAndGoesOn(t *testing.T) {
 	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Write(t.Context(), b); !IsBusy(err) || !Passes(err) {
+	if _, err := d.Write(t.Context(), b); primaryCode(err) != sqlite3.SQLITE_BUSY || !IsTransient(err) {
 		t.Fatalf("error %v, want busy", err)
 	}
 	if _, err := db.Exec("COMMIT"); err != nil {

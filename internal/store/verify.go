@@ -1,10 +1,5 @@
 package store
 
-// The proof: every record of a file is stored with equal content, or kept as a
-// reject; and nothing else is stored under the file's name.
-// What verify finds on one side only: records that are no rides in the
-// database, and rows of lines that are not in the file.
-
 import (
 	"context"
 	"database/sql"
@@ -17,47 +12,51 @@ import (
 	"turnstile/internal/mta"
 )
 
-// mostDifferences is how many differences a verdict names.
-const mostDifferences = 10
+// maxDifferences is how many differences a verdict names.
+const maxDifferences = 10
 
-// A Verdict is what a comparison came to. Records = Stored + Rejected +
+// A Verdict is the result of a comparison. Records = Stored + Rejected +
 // Missing + Differs.
 type Verdict struct {
-	Records  int64 // of the file, without header and blanks
+	Records  int64 // of the file, without header and blank records
 	Stored   int64 // with equal content
-	Rejected int64 // kept as a reject, byte for byte
-	Missing  int64 // neither
-	Differs  int64 // the row stored at that line has other content, kept as a reject or not
-	Extra    int64 // rows stored at lines where the file has none
+	Rejected int64 // stored as a reject, byte for byte
+	Missing  int64 // stored neither as a ride nor as a reject
+	Differs  int64 // a ride with other content is stored at that line
+	Extra    int64 // rides stored at lines where the file has no record
 
-	Differences []Difference // the first ones that were found
+	Differences []Difference // the first ones
 }
 
-// A Difference is one line on which file and database disagree.
+// A Difference is a line on which file and database disagree.
 type Difference struct {
 	Line         int64
 	Kind         string  // missing, differs, extra
-	Column       string  // of a row that differs, the first that does
+	Column       string  // the first column that differs
 	InFile, InDB *string // nil: no such row, or NULL
 }
 
-// Verify compares the records of a source, in order of their lines, with what
-// is stored from a line on (0: all). next returns io.EOF at the end.
-func (r *Reader) Verify(ctx context.Context, source string, from uint32, next func() (*mta.Batch, error)) (v Verdict, err error) {
+// Verify compares the records of a source with what is stored. The batches of
+// next are in order of their lines, and next returns io.EOF at the end. Stored
+// rides before line from are not counted as extra; 0 means all are.
+//
+// A file is proved if each record is stored once with equal content, or as a
+// reject, and no other ride is stored under its source.
+func (r *Reader) Verify(ctx context.Context, source string, from uint32, next func() (*mta.Batch, error)) (verdict Verdict, err error) {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
-		return v, fmt.Errorf("store: verify: %w", err)
+		return verdict, fmt.Errorf("store: verify: %w", err)
 	}
-	p := &proving{Reader: r, ctx: ctx, conn: conn, name: source, upTo: max(int64(from)-1, 0), verdict: &v}
-	if err := p.all(next); err != nil {
-		// It may be in the middle of a snapshot, which would keep the WAL.
-		return v, errors.Join(err, discard(conn))
+	v := &verifier{Reader: r, ctx: ctx, conn: conn, name: source, upTo: max(int64(from)-1, 0), verdict: &verdict}
+	if err := v.run(next); err != nil {
+		// The connection may be in a read transaction, which would pin the WAL.
+		return verdict, errors.Join(err, discardConn(conn))
 	}
-	return v, conn.Close()
+	return verdict, conn.Close()
 }
 
-// A proving is a comparison under way.
-type proving struct {
+// A verifier compares one file with the database.
+type verifier struct {
 	*Reader
 	ctx     context.Context
 	conn    *sql.Conn
@@ -66,164 +65,145 @@ type proving struct {
 	upTo    int64 // lines up to this one are compared
 	verdict *Verdict
 
-	epoch           uint64
-	stations, fares []int64 // ids by index; unknown where there is none
-	rows            []row
+	epoch           uint64  // of the Dimensions that index stations and fares
+	stations, fares []int64 // ids by index; unknownID if the database has none
+	rows            []batchRow
 }
 
-// unknown is the id of a station or a fare that the database does not have. No
-// row refers to it.
-const unknown = -1
+// unknownID is the id of a station or fare that is not in the database.
+const unknownID = -1
 
-// notARide stands for the part of a row that is listed for a reject.
-const notARide = -1
+// noPart is the part of a row that stands for a reject.
+const noPart = -1
 
-func (p *proving) all(next func() (*mta.Batch, error)) error {
+// isReject reports whether the row stands for a record that is no ride.
+func (r batchRow) isReject() bool { return r.part == noPart }
+
+func (v *verifier) run(next func() (*mta.Batch, error)) error {
 	for {
 		b, err := next()
 		if errors.Is(err, io.EOF) {
-			return p.inSnapshot(p.beyond)
+			return v.inSnapshot(v.checkBeyond)
 		}
 		if err != nil {
 			return err
 		}
-		if err := p.inSnapshot(func() error { return p.batch(b) }); err != nil {
+		if err := v.inSnapshot(func() error { return v.compareBatch(b) }); err != nil {
 			return err
 		}
 	}
 }
 
-// inSnapshot runs f in a read transaction: what a consumer stores meanwhile is
-// all there for f, or not at all. One a batch: a single one would let the WAL
-// grow for as long as the file is read.
-func (p *proving) inSnapshot(f func() error) error {
-	if _, err := p.conn.ExecContext(p.ctx, "BEGIN"); err != nil {
+// inSnapshot runs f in a read transaction, so that f sees each transaction of a
+// running consumer as a whole. There is one per batch, because one for the
+// whole file would pin the WAL for as long.
+func (v *verifier) inSnapshot(f func() error) error {
+	if _, err := v.conn.ExecContext(v.ctx, "BEGIN"); err != nil {
 		return fmt.Errorf("store: verify: %w", err)
 	}
 	if err := f(); err != nil {
 		return fmt.Errorf("store: verify: %w", err)
 	}
-	if _, err := p.conn.ExecContext(p.ctx, "COMMIT"); err != nil {
+	if _, err := v.conn.ExecContext(v.ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("store: verify: %w", err)
 	}
 	return nil
 }
 
-func (p *proving) batch(b *mta.Batch) error {
-	if err := p.refresh(b.Dims.Epoch); err != nil {
+func (v *verifier) compareBatch(b *mta.Batch) error {
+	if err := v.refreshIDs(b.Dims.Epoch); err != nil {
 		return err
 	}
 	defer func() {
-		p.table.hide()
-		clear(p.rows) // or it would keep the rides
-		p.rows = p.rows[:0]
+		v.table.hide()
+		clear(v.rows) // the slice is reused and would keep the rides alive
+		v.rows = v.rows[:0]
 	}()
 	for i := range b.Parts {
-		if err := p.list(&b.Parts[i], &b.Dims); err != nil {
+		if err := v.addPart(&b.Parts[i], &b.Dims); err != nil {
 			return err
 		}
 	}
-	if len(p.rows) == 0 {
+	if len(v.rows) == 0 {
 		return nil
 	}
-	return p.compare(b)
+	return v.compareRows(b)
 }
 
-// list adds a part's records to the rows. A reject is listed as a ride of no
-// station: a row stored at its line differs from it.
-func (p *proving) list(part *mta.Part, dims *mta.Dimensions) error {
+// addPart adds the records of a part to the rows. A reject becomes a row of an
+// unknown station, which differs from any ride stored at its line.
+func (v *verifier) addPart(part *mta.Part, dims *mta.Dimensions) error {
 	for i := range part.Rides {
 		ride := &part.Rides[i]
-		station, err := p.station(dims, ride.Station)
+		station, err := v.stationID(dims, ride.Station)
 		if err != nil {
 			return err
 		}
-		fare, err := p.fare(dims, ride.Fare)
+		fare, err := v.fareID(dims, ride.Fare)
 		if err != nil {
 			return err
 		}
-		p.rows = append(p.rows, row{ride, 0, p.source<<32 | int64(ride.Line), station, fare})
+		v.rows = append(v.rows, batchRow{ride, 0, v.source<<32 | int64(ride.Line), station, fare})
 	}
 	for i := range part.Rejects {
 		r := &part.Rejects[i]
-		if r.Line > math.MaxUint32 { // no ride can stand there
-			if err := p.absent([]mta.Reject{*r}); err != nil {
+		if r.Line > math.MaxUint32 { // beyond the lines of rides
+			if err := v.checkRejects([]mta.Reject{*r}); err != nil {
 				return err
 			}
 			continue
 		}
-		p.rows = append(p.rows, row{&mta.Ride{Line: uint32(r.Line), Raw: r.Record}, notARide, p.source<<32 | r.Line, unknown, unknown})
+		v.rows = append(v.rows, batchRow{&mta.Ride{Line: uint32(r.Line), Raw: r.Record}, noPart, v.source<<32 | r.Line, unknownID, unknownID})
 	}
 	return nil
 }
 
-// refresh looks again for what was not there in an earlier snapshot: a
-// consumer may be storing this very file.
-func (p *proving) refresh(epoch uint64) error {
-	if p.epoch != epoch {
-		p.epoch, p.stations, p.fares = epoch, nil, nil
-	}
-	for _, ids := range [][]int64{p.stations, p.fares} {
-		for i, id := range ids {
-			ids[i] = max(id, 0) // unknown becomes: not looked up
-		}
-	}
-	if p.source != 0 {
-		return nil
-	}
-	err := p.conn.QueryRowContext(p.ctx, "SELECT id FROM source WHERE name = ?", p.name).Scan(&p.source)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil // all its rows are missing
-	}
-	return err
-}
-
-// compare compares the rows by one join, the one that Write uses.
-func (p *proving) compare(b *mta.Batch) error {
-	p.table.show(p.rows, 0, len(p.rows))
-	unequal, err := p.unequal()
+// compareRows compares the rows by the join that Write uses, too.
+func (v *verifier) compareRows(b *mta.Batch) error {
+	v.table.show(v.rows, 0, len(v.rows))
+	unequal, err := v.unequalRows()
 	if err != nil {
 		return err
 	}
-	p.verdict.Records += int64(len(p.rows) - len(unequal))
-	p.verdict.Stored += int64(len(p.rows) - len(unequal))
-	var gone []mta.Reject
+	v.verdict.Records += int64(len(v.rows) - len(unequal))
+	v.verdict.Stored += int64(len(v.rows) - len(unequal))
+	var absent []mta.Reject
 	for _, u := range unequal {
-		r := p.rows[u.index]
-		if u.flag {
-			gone = append(gone, mta.Reject{Line: int64(r.Line), Record: r.Raw})
-		} else if err := p.differs(b, r); err != nil {
+		r := v.rows[u.index]
+		if u.absent {
+			absent = append(absent, mta.Reject{Line: int64(r.Line), Record: r.Raw})
+		} else if err := v.addDiffering(b, r); err != nil {
 			return err
 		}
 	}
-	if err := p.absent(gone); err != nil {
+	if err := v.checkRejects(absent); err != nil {
 		return err
 	}
 	last := int64(0)
-	for _, r := range p.rows {
+	for _, r := range v.rows {
 		last = max(last, int64(r.Line))
 	}
-	// Where every line has a record there is no room for another row, and no
-	// need to count.
-	if last-p.upTo != int64(len(p.rows)) {
-		if err := p.extra(last, int64(len(p.rows)-len(gone)), "AND id NOT IN (SELECT rowid FROM temp.batch)"); err != nil {
+	// If each line has a record, no extra ride can be stored among them.
+	if last-v.upTo != int64(len(v.rows)) {
+		if err := v.countExtra(last, int64(len(v.rows)-len(absent)), "AND id NOT IN (SELECT rowid FROM temp.batch)"); err != nil {
 			return err
 		}
 	}
-	p.upTo = last
+	v.upTo = last
 	return nil
 }
 
-func (p *proving) unequal() (found []indexed, err error) {
-	rows, err := p.conn.QueryContext(p.ctx, "SELECT b.idx, r.id IS NULL "+unequalRows)
+func (v *verifier) unequalRows() (found []rowIndex, err error) {
+	rows, err := v.conn.QueryContext(v.ctx, "SELECT b.idx, r.id IS NULL "+notStoredEqually)
 	if err != nil {
 		return nil, err
 	}
-	return scanIndexed(rows)
+	return scanIndexes(rows)
 }
 
-// absent looks for records, of which no row is stored, among the rejects.
-func (p *proving) absent(records []mta.Reject) error {
+// checkRejects searches the stored rejects for records that are not stored as
+// rides. A record that is not there either is missing.
+func (v *verifier) checkRejects(records []mta.Reject) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -231,64 +211,65 @@ func (p *proving) absent(records []mta.Reject) error {
 	for _, r := range records {
 		low, high = min(low, r.Line), max(high, r.Line)
 	}
-	kept, err := p.rejectsBetween(low, high)
+	rejected, err := v.storedRejects(low, high)
 	if err != nil {
 		return err
 	}
 	for _, r := range records {
-		p.verdict.Records++
-		if kept[rejectName(r.Line, r.Record)] {
-			p.verdict.Rejected++
+		v.verdict.Records++
+		if rejected[rejectKey(r.Line, r.Record)] {
+			v.verdict.Rejected++
 			continue
 		}
-		p.verdict.Missing++
+		v.verdict.Missing++
 		text := string(r.Record)
-		p.note(Difference{Line: r.Line, Kind: "missing", InFile: &text})
+		v.addDifference(Difference{Line: r.Line, Kind: "missing", InFile: &text})
 	}
 	return nil
 }
 
-// rejectsBetween reads the rejects of a range of lines at once: a file that is
-// not stored at all would ask for every row of its own otherwise.
-func (p *proving) rejectsBetween(low, high int64) (kept map[string]bool, err error) {
-	rows, err := p.conn.QueryContext(p.ctx, "SELECT line, record FROM reject WHERE source = ? AND line BETWEEN ? AND ?", p.source, low, high)
+// storedRejects reads the rejects of a range of lines with one query. A file of
+// which nothing is stored would need a query per row otherwise.
+func (v *verifier) storedRejects(low, high int64) (found map[string]bool, err error) {
+	rows, err := v.conn.QueryContext(v.ctx, "SELECT line, record FROM reject WHERE source = ? AND line BETWEEN ? AND ?", v.source, low, high)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	kept = map[string]bool{}
+	found = map[string]bool{}
 	for rows.Next() {
 		var line int64
 		var record []byte
 		if err := rows.Scan(&line, &record); err != nil {
 			return nil, err
 		}
-		kept[rejectName(line, record)] = true
+		found[rejectKey(line, record)] = true
 	}
-	return kept, rows.Err()
+	return found, rows.Err()
 }
 
-func rejectName(line int64, record []byte) string {
+func rejectKey(line int64, record []byte) string {
 	return strconv.FormatInt(line, 10) + ":" + string(record)
 }
 
-// extra counts what is stored in the lines up to last beside what is known.
-func (p *proving) extra(last, known int64, except string) error {
+// countExtra counts the rides after upTo and up to last, of which known are
+// those of the file. except is an SQL condition that leaves those out.
+func (v *verifier) countExtra(last, known int64, except string) error {
 	var n int64
-	if err := p.conn.QueryRowContext(p.ctx, "SELECT count(*) FROM ride WHERE id > ? AND id <= ?",
-		p.source<<32|p.upTo, p.source<<32|last).Scan(&n); err != nil {
+	if err := v.conn.QueryRowContext(v.ctx, "SELECT count(*) FROM ride WHERE id > ? AND id <= ?",
+		v.source<<32|v.upTo, v.source<<32|last).Scan(&n); err != nil {
 		return err
 	}
-	p.verdict.Extra += n - known
-	if n == known || len(p.verdict.Differences) == mostDifferences {
+	v.verdict.Extra += n - known
+	if n == known || len(v.verdict.Differences) == maxDifferences {
 		return nil
 	}
-	return p.nameExtra(last, except)
+	return v.listExtra(last, except)
 }
 
-func (p *proving) nameExtra(last int64, except string) (err error) {
-	rows, err := p.conn.QueryContext(p.ctx, "SELECT id & 0xffffffff FROM ride WHERE id > ? AND id <= ? "+except+" ORDER BY id LIMIT ?",
-		p.source<<32|p.upTo, p.source<<32|last, mostDifferences)
+func (v *verifier) listExtra(last int64, except string) (err error) {
+	rows, err := v.conn.QueryContext(v.ctx, "SELECT id & 0xffffffff FROM ride WHERE id > ? AND id <= ? "+except+" ORDER BY id LIMIT ?",
+		v.source<<32|v.upTo, v.source<<32|last, maxDifferences)
 	if err != nil {
 		return err
 	}
@@ -298,21 +279,63 @@ func (p *proving) nameExtra(last int64, except string) (err error) {
 		if err := rows.Scan(&d.Line); err != nil {
 			return err
 		}
-		p.note(d)
+		v.addDifference(d)
 	}
 	return rows.Err()
 }
 
-// beyond looks for rows at lines after the file's last.
-func (p *proving) beyond() error {
-	if err := p.refresh(p.epoch); err != nil || p.source == 0 {
+// checkBeyond counts the rides at lines after the last one of the file.
+func (v *verifier) checkBeyond() error {
+	if err := v.refreshIDs(v.epoch); err != nil || v.source == 0 {
 		return err
 	}
-	return p.extra(0xffffffff, 0, "")
+	return v.countExtra(math.MaxUint32, 0, "")
 }
 
-func (p *proving) note(d Difference) {
-	if len(p.verdict.Differences) < mostDifferences {
-		p.verdict.Differences = append(p.verdict.Differences, d)
+// refreshIDs forgets which ids were not found in an earlier snapshot: a
+// consumer may be storing the file meanwhile.
+func (v *verifier) refreshIDs(epoch uint64) error {
+	if v.epoch != epoch {
+		v.epoch, v.stations, v.fares = epoch, nil, nil
 	}
+	for _, ids := range [][]int64{v.stations, v.fares} {
+		for i, id := range ids {
+			ids[i] = max(id, 0) // unknownID becomes 0: not looked up yet
+		}
+	}
+	if v.source != 0 {
+		return nil
+	}
+	err := v.conn.QueryRowContext(v.ctx, "SELECT id FROM source WHERE name = ?", v.name).Scan(&v.source)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // all its rows are missing
+	}
+	return err
+}
+
+func (v *verifier) stationID(dims *mta.Dimensions, n uint32) (int64, error) {
+	id := slot(&v.stations, n)
+	if *id != 0 {
+		return *id, nil
+	}
+	err := v.queryID(id, `SELECT id FROM station WHERE station_complex_id IS ? AND station_complex IS ? AND borough IS ?
+		AND transit_mode IS ? AND latitude IS ? AND longitude IS ? AND georeference IS ?`, stationValues(dims.Stations[n])...)
+	return *id, err
+}
+
+func (v *verifier) fareID(dims *mta.Dimensions, n uint32) (int64, error) {
+	id := slot(&v.fares, n)
+	if *id != 0 {
+		return *id, nil
+	}
+	err := v.queryID(id, "SELECT id FROM fare WHERE payment_method IS ? AND fare_class_category IS ?", fareValues(dims.Fares[n])...)
+	return *id, err
+}
+
+func (v *verifier) queryID(id *int64, query string, values ...any) error {
+	err := v.conn.QueryRowContext(v.ctx, query, values...).Scan(id)
+	if errors.Is(err, sql.ErrNoRows) {
+		*id, err = unknownID, nil
+	}
+	return err
 }

@@ -1,8 +1,5 @@
 package store
 
-// The write-ahead log: folded into the database when there is time, and
-// watched for readers that keep it from shrinking.
-
 import (
 	"context"
 	"errors"
@@ -12,34 +9,34 @@ import (
 )
 
 const (
-	largeWAL  = 256 << 20        // bytes; SQLite folds it at 4 MB if no reader is in the way
-	warnEvery = 10 * time.Second // of a large WAL
-	// checkpointWait is how long readers may delay a checkpoint. It is short:
-	// rows that come meanwhile wait as well.
+	largeWAL        = 256 << 20 // bytes; SQLite checkpoints at 4 MB unless a reader prevents it
+	walWarningEvery = 10 * time.Second
+	// checkpointWait is how long a checkpoint waits for readers. It is short,
+	// because rows that arrive meanwhile wait as well.
 	checkpointWait = 100 * time.Millisecond
 )
 
-// Idle folds the WAL into the database and empties it, unless a reader is in
-// the way, which is no error: the next time does it.
+// Idle checkpoints the WAL and truncates it. A reader that prevents this is no
+// error: the next call tries again.
 func (d *DB) Idle(ctx context.Context) error {
-	if err := d.connected(ctx); err != nil {
+	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	if err := d.empty(ctx); err != nil {
-		return errors.Join(fmt.Errorf("store: checkpoint: %w", err), d.reset())
+	if err := d.truncateWAL(ctx); err != nil {
+		return errors.Join(fmt.Errorf("store: checkpoint: %w", err), d.disconnect())
 	}
 	return nil
 }
 
-func (d *DB) empty(ctx context.Context) error {
+func (d *DB) truncateWAL(ctx context.Context) error {
 	if err := d.setBusyTimeout(ctx, checkpointWait); err != nil {
 		return err
 	}
-	frames, folded, err := d.checkpoint(ctx, "TRUNCATE")
-	if err == nil && frames != folded {
-		d.log.Debug("a reader keeps the WAL from being emptied", "frames", frames, "folded", folded)
+	frames, checkpointed, err := d.checkpoint(ctx, "TRUNCATE")
+	if err == nil && frames != checkpointed {
+		d.Log.Debug("a reader prevents the truncation of the WAL", "frames", frames, "checkpointed", checkpointed)
 	}
-	return errors.Join(err, d.setBusyTimeout(ctx, d.busyTimeout))
+	return errors.Join(err, d.setBusyTimeout(ctx, d.BusyTimeout))
 }
 
 func (d *DB) setBusyTimeout(ctx context.Context, t time.Duration) error {
@@ -47,29 +44,30 @@ func (d *DB) setBusyTimeout(ctx context.Context, t time.Duration) error {
 	return err
 }
 
-// checkpoint folds what it can. That a reader was in the way stands in a
-// column of the answer; it is no error of SQLite's.
-func (d *DB) checkpoint(ctx context.Context, mode string) (frames, folded int, err error) {
+// checkpoint moves frames of the WAL into the database, as many as readers
+// allow. SQLite reports a reader that prevents more in a column of the result,
+// not as an error.
+func (d *DB) checkpoint(ctx context.Context, mode string) (frames, checkpointed int, err error) {
 	var busy int
-	err = d.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &folded)
-	return frames, folded, err
+	err = d.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &checkpointed)
+	return frames, checkpointed, err
 }
 
-// watchWAL warns of a WAL that a reader lets grow. Its size alone does not
-// tell: the file stays as large as it once was until there is time to empty
-// it, also when its beginning has long been used again.
-func (d *DB) watchWAL(ctx context.Context) error {
+// warnOfLargeWAL warns if a reader makes the WAL grow. The size of the file
+// alone does not show this: SQLite reuses a WAL from its start without
+// truncating it.
+func (d *DB) warnOfLargeWAL(ctx context.Context) error {
 	wal, err := os.Stat(d.path + "-wal")
-	if err != nil || wal.Size() < d.largeWAL || time.Since(d.watchedWAL) < warnEvery {
-		return nil // no WAL is no trouble
+	if err != nil || wal.Size() < d.largeWAL || time.Since(d.walWarned) < walWarningEvery {
+		return nil // a missing WAL is no large one
 	}
-	d.watchedWAL = time.Now()
-	frames, folded, err := d.checkpoint(ctx, "PASSIVE")
+	d.walWarned = time.Now()
+	frames, checkpointed, err := d.checkpoint(ctx, "PASSIVE")
 	if err != nil {
 		return fmt.Errorf("store: checkpoint: %w", err)
 	}
-	if folded < frames {
-		d.log.Warn("a reader keeps the WAL from shrinking", "bytes", wal.Size(), "hint", "who it is: contention watch "+d.path)
+	if checkpointed < frames {
+		d.Warn(&PinnedWALError{d.path, wal.Size()})
 	}
 	return nil
 }

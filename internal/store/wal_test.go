@@ -4,10 +4,9 @@ package store
 
 import (
 	"database/sql"
-	"log/slog"
+	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"turnstile/internal/mta"
@@ -72,24 +71,27 @@ func TestIdleEmptiesTheWAL(t *testing.T) {
 
 // A large WAL is said once in a while, and only while a reader keeps it.
 func TestLargeWAL(t *testing.T) {
-	var log strings.Builder
+	var warnings []error
 	path := filepath.Join(t.TempDir(), "rides.db")
-	d, err := Open(t.Context(), path, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	d, err := Open(t.Context(), path, Options{Warn: func(err error) { warnings = append(warnings, err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
 	d.largeWAL = 1 << 14
 	writeRides(t, d, 2, 5000)
-	if log.Len() > 0 {
-		t.Fatalf("no reader is in the way:\n%s", &log)
+	if len(warnings) > 0 {
+		t.Fatalf("warnings without a reader: %v", warnings)
 	}
 	reader := reading(t, path)
-	d.watchedWAL = d.watchedWAL.Add(-warnEvery)
+	d.walWarned = d.walWarned.Add(-walWarningEvery)
 	writeRides(t, d, 6000, 10)
 	writeRides(t, d, 6010, 10)
-	if n := strings.Count(log.String(), "contention watch "+path); n != 1 {
-		t.Errorf("the hint is given %d times, want once:\n%s", n, &log)
+	if len(warnings) != 1 {
+		t.Fatalf("%d warnings, want 1: %v", len(warnings), warnings)
+	}
+	if w, ok := errors.AsType[*PinnedWALError](warnings[0]); !ok || w.Path != path || w.Bytes < d.largeWAL {
+		t.Errorf("warning %v, want that the WAL is pinned", warnings[0])
 	}
 	if err := reader.Rollback(); err != nil {
 		t.Fatal(err)
