@@ -179,7 +179,7 @@ func watchOn(ctx context.Context, w *locks.Watcher, out watchOutput) error {
 		}
 		if now.Sub(drawn) >= redraw {
 			drawn = now
-			out.status(now, tracker.Now())
+			out.status(now, tracker.Current())
 		}
 		select {
 		case <-ctx.Done():

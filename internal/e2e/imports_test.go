@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"internal/lab/report": nil,
 
 	"internal/lab":   append([]string{"internal/lab/report"}, below...),
-	"internal/scene": below,
+	"internal/scene": append([]string{"internal/lab/report"}, below...), // colours and result codes
 	"internal/web":   {"internal/lab/report", "internal/scene", "internal/locks"},
 
 	"internal/natsd/natsdtest": {"internal/natsd"}, // for tests

@@ -10,11 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How the table of locks names a file. It is not always how stat(2) does: on
-// btrfs the device differs, on some overlays the inode too. The kernel's own
-// numbers stand in fdinfo and mountinfo.
-
-// A fileState is a file at one moment.
+// fileState is a file at one moment.
 type fileState struct {
 	dev, ino uint64 // by stat(2)
 	size     int64
@@ -29,64 +25,98 @@ func stat(path string) (fileState, error) {
 	return fileState{uint64(st.Dev), st.Ino, st.Size, st.Mtim}, nil
 }
 
-func (s fileState) same(o fileState) bool { return s.dev == o.dev && s.ino == o.ino }
+// sameFile reports whether both are states of one file.
+func (s fileState) sameFile(o fileState) bool { return s.dev == o.dev && s.ino == o.ino }
 
-// identify finds the table's name of a file. Where the kernel doesn't say the
-// device, the inode alone has to do: then sure is false.
-func identify(path string, st fileState) (f file, sure bool, err error) {
-	// O_PATH: closing such a descriptor leaves the process's locks alone, which
-	// closing any other one of this file would not.
+// lockFile is a file that processes may hold locks on.
+type lockFile struct {
+	exists      bool
+	state       fileState
+	id          fileID
+	deviceKnown bool
+}
+
+// refresh reads the state of the file. If the path names another file than
+// before, refresh reads the identity of the new file as well.
+func (f *lockFile) refresh(path string) error {
+	st, err := stat(path)
+	if err != nil {
+		f.exists = false
+		return err
+	}
+	if !f.exists || !f.state.sameFile(st) {
+		if f.id, f.deviceKnown, err = identify(path, st); err != nil {
+			f.exists = false
+			return err
+		}
+	}
+	f.state, f.exists = st, true
+	return nil
+}
+
+// matches reports whether the entry is a lock on this file.
+func (f *lockFile) matches(e entry) bool {
+	return f.exists && e.ino == f.id.ino && (!f.deviceKnown || e.dev == f.id.dev)
+}
+
+// identify returns the identity of a file in the table of locks. It may differ
+// from stat(2): on btrfs the device differs, on some overlays the inode as well.
+// The kernel's own numbers are in fdinfo and mountinfo. Where the kernel does
+// not tell the device, deviceKnown is false and only the inode counts.
+func identify(path string, st fileState) (id fileID, deviceKnown bool, err error) {
+	// O_PATH: closing any other descriptor of the file would release the locks
+	// that this process holds on it.
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return file{}, false, &os.PathError{Op: "open", Path: path, Err: err}
+		return fileID{}, false, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
 	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
 	if err != nil {
-		return file{ino: st.ino}, false, nil
+		return fileID{ino: st.ino}, false, nil
 	}
-	f.ino = st.ino
-	if ino, ok := number(field(info, "ino:"), 10); ok { // since Linux 5.14
-		f.ino = ino
+	id.ino = st.ino
+	if ino, ok := parseUint(fieldValue(info, "ino:"), 10); ok { // since Linux 5.14
+		id.ino = ino
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return f, false, nil
+		return id, false, nil
 	}
-	f.dev, sure = device(mounts, field(info, "mnt_id:"))
-	return f, sure, nil
+	id.dev, deviceKnown = mountDevice(mounts, fieldValue(info, "mnt_id:"))
+	return id, deviceKnown, nil
 }
 
-// field is the word after a key that begins a line.
-func field(text []byte, key string) []byte {
+// fieldValue returns the word that follows a key at the start of a line.
+func fieldValue(text []byte, key string) []byte {
 	for line := range bytes.Lines(text) {
 		if rest, ok := bytes.CutPrefix(line, []byte(key)); ok {
-			w, _ := word(rest)
+			w, _ := nextWord(rest)
 			return w
 		}
 	}
 	return nil
 }
 
-// device finds a mount's device in mountinfo: "23 28 0:22 / /proc rw ...".
-func device(mounts, id []byte) (uint64, bool) {
+// mountDevice finds the device of a mount in mountinfo: "23 28 0:22 / /proc rw ...".
+func mountDevice(mounts, id []byte) (uint64, bool) {
 	for line := range bytes.Lines(mounts) {
-		w, rest := word(line)
+		w, rest := nextWord(line)
 		if len(id) == 0 || !bytes.Equal(w, id) {
 			continue
 		}
-		_, rest = word(rest)
-		w, _ = word(rest)
+		_, rest = nextWord(rest)
+		w, _ = nextWord(rest)
 		a, b, _ := bytes.Cut(w, []byte{':'})
-		major, ok1 := number(a, 10)
-		minor, ok2 := number(b, 10)
+		major, ok1 := parseUint(a, 10)
+		minor, ok2 := parseUint(b, 10)
 		return major<<32 | minor, ok1 && ok2
 	}
 	return 0, false
 }
 
-// resolve makes a path what SQLite makes it: it follows symbolic links, so
-// that -wal and -shm stand beside the file they belong to.
+// resolve returns the absolute path without symbolic links, as SQLite computes
+// it. The -wal and -shm files stand beside that path.
 func resolve(path string) (string, error) {
 	full, err := filepath.Abs(path)
 	if err != nil {
@@ -97,4 +127,27 @@ func resolve(path string) (string, error) {
 		return "", fmt.Errorf("locks: %w", err)
 	}
 	return full, nil
+}
+
+// networkFileSystem names the file system of path if other machines may hold
+// locks there that this kernel does not know.
+func networkFileSystem(path string) (string, bool) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return "", false
+	}
+	// The width and sign of the type differ between architectures.
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC:
+		return "NFS", true
+	case unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC:
+		return "SMB", true
+	case unix.V9FS_MAGIC:
+		return "9P", true
+	case unix.FUSE_SUPER_MAGIC:
+		return "FUSE", true
+	case unix.CEPH_SUPER_MAGIC:
+		return "Ceph", true
+	}
+	return "", false
 }

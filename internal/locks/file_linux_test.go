@@ -68,15 +68,15 @@ func TestMode(t *testing.T) {
 func TestDevice(t *testing.T) {
 	mounts := "28 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n280 28 0:53 /@home /home rw - btrfs /dev/sdb rw\n"
 	for id, want := range map[string]uint64{"28": 254 << 32, "280": 53, "2": 0, "": 0} {
-		if got, ok := device([]byte(mounts), []byte(id)); got != want || ok != (want > 0) {
+		if got, ok := mountDevice([]byte(mounts), []byte(id)); got != want || ok != (want > 0) {
 			t.Errorf("mount %q: %d, %v, want %d", id, got, ok, want)
 		}
 	}
-	e := entry{file: file{53, 100}}
-	if unsure := (target{there: true, file: file{0, 100}}); !unsure.is(e) {
+	e := entry{fileID: fileID{53, 100}}
+	if unsure := (lockFile{exists: true, id: fileID{0, 100}}); !unsure.matches(e) {
 		t.Error("without a device the inode must do")
 	}
-	if sure := (target{there: true, sure: true, file: file{54, 100}}); sure.is(e) {
+	if sure := (lockFile{exists: true, deviceKnown: true, id: fileID{54, 100}}); sure.matches(e) {
 		t.Error("same inode on another device")
 	}
 }
@@ -85,10 +85,10 @@ func TestPrintable(t *testing.T) {
 	if got := printable("a\x1b[2Jb\xff\nc"); got != "a [2Jb? c" {
 		t.Errorf("got %q", got)
 	}
-	if got := []rune(printable(strings.Repeat("ü", 100))); len(got) != longest {
+	if got := []rune(printable(strings.Repeat("ü", 100))); len(got) != maxCommand {
 		t.Errorf("%d characters", len(got))
 	}
-	if got := command(os.Getpid()); !strings.HasPrefix(got, "locks.test") {
+	if got := commandLine(os.Getpid()); !strings.HasPrefix(got, "locks.test") {
 		t.Errorf("own command: %q", got)
 	}
 }

@@ -1,5 +1,7 @@
 package locks
 
+// From samples to holds: who held which lock, from when until when.
+
 import (
 	"cmp"
 	"context"
@@ -9,72 +11,84 @@ import (
 	"time"
 )
 
-// From samples to holds: how long a process had a lock.
-
-// A Hold is a lock seen in samples in a row. Its true length may differ by the
-// time between two samples at either end; and locks let go and taken again
-// between two samples look like one: Changes tells them from one long transaction.
+// Hold is a lock that was seen in consecutive samples. Its true length may
+// differ by one sampling interval at either end. Several short transactions can
+// look like one hold: Changes tells them from one long transaction.
 type Hold struct {
 	PID         int
 	Command     string
 	Lock        Name // the strongest seen
 	From, Until time.Time
 	Samples     int
-	Changes     int  // between how many of the samples the file was written to
-	Ended       bool // false: still there in the last sample
-	Older       bool // there in the first sample already: it began before From
+	Changes     int  // number of samples before which the file was written to
+	Ended       bool // false: the lock is in the last sample
+	Older       bool // the lock was in the first sample, so it was taken before From
 }
 
-// Seen is how long the hold is known to have lasted.
+// Seen returns how long the lock was held at least.
 func (h Hold) Seen() time.Duration { return h.Until.Sub(h.From) }
 
-// holdKey tells holds apart: who, and what for.
+// overlap returns how much of the time between two moments the hold covers.
+func (h Hold) overlap(from, to time.Time) time.Duration {
+	if h.From.After(from) {
+		from = h.From
+	}
+	if h.Until.Before(to) {
+		to = h.Until
+	}
+	return to.Sub(from)
+}
+
+func sortHolds(all []Hold) {
+	slices.SortFunc(all, func(a, b Hold) int {
+		return cmp.Or(cmp.Compare(a.Lock.strength(), b.Lock.strength()), a.From.Compare(b.From), cmp.Compare(a.PID, b.PID))
+	})
+}
+
+// holdKey identifies a hold among those of one sample.
 type holdKey struct {
 	pid   int
 	class Class
 }
 
-// A Tracker follows holds from sample to sample. It is for one goroutine.
+// Tracker joins samples into holds. It is for one goroutine.
 type Tracker struct {
-	least time.Duration
-	open  map[holdKey]*Hold
-	last  time.Time
-	sum   Summary
-	total map[holdKey]*Total
+	minHold time.Duration
+	open    map[holdKey]*Hold
+	last    time.Time
+	sum     Summary
+	totals  map[holdKey]*Total
 }
 
-// NewTracker makes a Tracker that reports holds of at least so long.
-func NewTracker(least time.Duration) *Tracker {
-	return &Tracker{least: least, open: map[holdKey]*Hold{}, total: map[holdKey]*Total{}}
+// NewTracker returns a Tracker that reports holds of at least minHold.
+func NewTracker(minHold time.Duration) *Tracker {
+	return &Tracker{minHold: minHold, open: map[holdKey]*Hold{}, totals: map[holdKey]*Total{}}
 }
 
-// Add takes a sample. It returns the holds that have just become long enough
-// (Ended is false), and the long ones that have just ended.
+// Add adds a sample. It returns the holds that have just reached the minimum
+// length (Ended is false), and those of at least that length that have ended.
 func (t *Tracker) Add(at time.Time, locks []Lock, changed bool) []Hold {
-	t.sum.count(t.last, at)
-	for _, l := range locks {
-		if l.Name.Class() == Write {
-			t.sum.WriteLocked++
-			break
-		}
+	t.sum.addSample(t.last, at)
+	if slices.ContainsFunc(locks, func(l Lock) bool { return l.Name.Class() == Write }) {
+		t.sum.WriteLocked++
 	}
 	var events []Hold
 	present := make(map[holdKey]bool, len(locks))
 	for _, l := range locks {
 		key := holdKey{l.PID, l.Name.Class()}
 		if present[key] {
-			continue // sorted: the strongest came first
+			continue // the locks are sorted: a stronger one came before
 		}
 		present[key] = true
-		if grown := t.grow(key, l, at, changed); grown != nil {
-			events = append(events, *grown)
+		if h := t.extend(key, l, at, changed); h != nil {
+			events = append(events, *h)
 		}
 	}
 	for key, h := range t.open {
 		if !present[key] {
 			h.Ended = true
 			delete(t.open, key)
-			if h.Seen() >= t.least {
+			if h.Seen() >= t.minHold {
 				events = append(events, *h)
 			}
 		}
@@ -84,14 +98,15 @@ func (t *Tracker) Add(at time.Time, locks []Lock, changed bool) []Hold {
 	return events
 }
 
-// grow adds a sample to a hold and returns it if it has just become long.
-func (t *Tracker) grow(key holdKey, l Lock, at time.Time, changed bool) *Hold {
+// extend adds a sample to a hold. It returns the hold if it has just reached the
+// minimum length.
+func (t *Tracker) extend(key holdKey, l Lock, at time.Time, changed bool) *Hold {
 	h := t.open[key]
 	if h == nil {
 		h = &Hold{PID: l.PID, Command: l.Command, Lock: l.Name, From: at, Until: at, Older: t.sum.Samples == 1}
 		t.open[key] = h
 	}
-	before := h.Samples > 0 && h.Seen() >= t.least
+	before := h.Samples > 0 && h.Seen() >= t.minHold
 	h.Until, h.Samples = at, h.Samples+1
 	if changed && h.Samples > 1 {
 		h.Changes++
@@ -99,70 +114,20 @@ func (t *Tracker) grow(key holdKey, l Lock, at time.Time, changed bool) *Hold {
 	if l.Name.strength() < h.Lock.strength() {
 		h.Lock = l.Name
 	}
-	now := h.Seen() >= t.least
-	t.account(key, h, now && !before)
-	if now && !before {
-		return h
+	reached := h.Seen() >= t.minHold && !before
+	t.addToTotal(key, h, reached)
+	if !reached {
+		return nil
 	}
-	return nil
+	return h
 }
 
-// Now are the holds of the last sample, the strongest first.
-func (t *Tracker) Now() []Hold {
-	var all []Hold
-	for _, h := range t.open {
-		all = append(all, *h)
-	}
-	sortHolds(all)
-	return all
-}
-
-func sortHolds(all []Hold) {
-	slices.SortFunc(all, func(a, b Hold) int {
-		return cmp.Or(cmp.Compare(a.Lock.strength(), b.Lock.strength()), a.From.Compare(b.From), cmp.Compare(a.PID, b.PID))
-	})
-}
-
-// What a Tracker saw, all in all.
-
-// A Summary counts samples. Shares of them are honest also where holds are
-// shorter than the time between two: a lock held a third of the time is in a
-// third of the samples.
-type Summary struct {
-	From, Until time.Time
-	Samples     int
-	LongestGap  time.Duration // between two samples: what was let go and taken again in it was not seen
-	WriteLocked int           // samples in which someone had the write lock
-	Totals      []Total       // the most seen first, writers before others
-}
-
-// A Total is one process's share.
-type Total struct {
-	PID     int
-	Command string
-	Class   Class
-	Lock    Name // the strongest seen
-	Samples int
-	Holds   int // long enough to be reported
-	Longest time.Duration
-}
-
-func (s *Summary) count(last, at time.Time) {
-	if s.Samples == 0 {
-		s.From = at
-	} else {
-		s.LongestGap = max(s.LongestGap, at.Sub(last))
-	}
-	s.Samples++
-	s.Until = at
-}
-
-// account adds one sample of a hold to the total of its process.
-func (t *Tracker) account(key holdKey, h *Hold, reported bool) {
-	total := t.total[key]
+// addToTotal adds one sample of a hold to the total of its process.
+func (t *Tracker) addToTotal(key holdKey, h *Hold, reported bool) {
+	total := t.totals[key]
 	if total == nil {
 		total = &Total{PID: h.PID, Class: key.class, Lock: h.Lock}
-		t.total[key] = total
+		t.totals[key] = total
 	}
 	total.Command = h.Command
 	total.Samples++
@@ -175,42 +140,83 @@ func (t *Tracker) account(key holdKey, h *Hold, reported bool) {
 	}
 }
 
-// Summary is what there was to see until now.
+// Current returns the holds of the last sample, strongest first.
+func (t *Tracker) Current() []Hold {
+	var all []Hold
+	for _, h := range t.open {
+		all = append(all, *h)
+	}
+	sortHolds(all)
+	return all
+}
+
+// Summary counts samples. Shares of samples are right even where holds are
+// shorter than the sampling interval: a lock held a third of the time is in a
+// third of the samples.
+type Summary struct {
+	From, Until time.Time
+	Samples     int
+	LongestGap  time.Duration // between two samples: a lock taken and released in it was missed
+	WriteLocked int           // samples with a write lock
+	Totals      []Total       // writers first, then by number of samples
+}
+
+// Total is the share of one process.
+type Total struct {
+	PID     int
+	Command string
+	Class   Class
+	Lock    Name // the strongest seen
+	Samples int
+	Holds   int // of at least the minimum length
+	Longest time.Duration
+}
+
+func (s *Summary) addSample(last, at time.Time) {
+	if s.Samples == 0 {
+		s.From = at
+	} else {
+		s.LongestGap = max(s.LongestGap, at.Sub(last))
+	}
+	s.Samples++
+	s.Until = at
+}
+
+// Summary returns the totals of all samples so far.
 func (t *Tracker) Summary() Summary {
 	s := t.sum
-	for _, total := range t.total {
+	for _, total := range t.totals {
 		s.Totals = append(s.Totals, *total)
 	}
 	slices.SortFunc(s.Totals, func(a, b Total) int {
-		return cmp.Or(isWrite(b)-isWrite(a), cmp.Compare(b.Samples, a.Samples), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Class, b.Class))
+		return cmp.Or(cmp.Compare(b.writes(), a.writes()), cmp.Compare(b.Samples, a.Samples), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Class, b.Class))
 	})
 	return s
 }
 
-func isWrite(t Total) int {
+func (t Total) writes() int {
 	if t.Class == Write {
 		return 1
 	}
 	return 0
 }
 
-// Who held what, to be asked afterwards: "the lock I was refused at 14:03:22.117".
+// maxEnded bounds the ended holds that a History keeps. At one hold a sample
+// and a sample every 5 ms it is eleven minutes, and about 15 MB.
+const maxEnded = 1 << 17
 
-// keep is how many ended holds a History remembers: at a hold a sample, every
-// 5 ms, eleven minutes; some 15 MB.
-const keep = 1 << 17
-
-// A History remembers holds. Its methods may be called from any goroutine.
+// History records holds and answers who held the lock at a given time. Its
+// methods may be called from any goroutine.
 type History struct {
 	mu      sync.Mutex // guards all below
 	tracker *Tracker
-	ended   []Hold // in the order of their ends
+	ended   []Hold // ordered by end
 }
 
-// NewHistory makes an empty one.
+// NewHistory returns an empty History.
 func NewHistory() *History { return &History{tracker: NewTracker(0)} }
 
-// Add takes a sample.
+// Add adds a sample.
 func (h *History) Add(at time.Time, locks []Lock, changed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -219,14 +225,15 @@ func (h *History) Add(at time.Time, locks []Lock, changed bool) {
 			h.ended = append(h.ended, hold)
 		}
 	}
-	if len(h.ended) >= 2*keep { // seldom, so that it costs next to nothing
-		h.ended = append(h.ended[:0], h.ended[len(h.ended)-keep:]...)
+	if len(h.ended) >= 2*maxEnded { // rarely, so that copying costs little
+		h.ended = append(h.ended[:0], h.ended[len(h.ended)-maxEnded:]...)
 	}
 }
 
-// Follow adds samples until the context ends, which is no error.
-func (h *History) Follow(ctx context.Context, s *Sampler, every time.Duration) error {
-	tick := time.NewTicker(every)
+// Follow adds a sample at each interval until the context ends, which is not an
+// error.
+func (h *History) Follow(ctx context.Context, s *Sampler, interval time.Duration) error {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		now := time.Now()
@@ -243,17 +250,16 @@ func (h *History) Follow(ctx context.Context, s *Sampler, every time.Duration) e
 	}
 }
 
-// During are the holds that were seen between two moments, both included: the
-// strongest first, among these the one that overlaps most. Who waited from a
-// to b and was refused was refused because of these. A hold's ends are known to
-// a sample only: who asks for a moment asks for the time between two around it.
+// During returns the holds seen between two moments, both included: strongest
+// first, then by overlap. A connection that waited all that time and got
+// SQLITE_BUSY was refused because of these holds.
 func (h *History) During(from, to time.Time) []Hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []Hold
-	// The ends are in order, the beginnings are not: what ended before is cut off.
+	// ended is ordered by end: skip the holds that ended before.
 	first, _ := slices.BinarySearchFunc(h.ended, from, func(h Hold, t time.Time) int { return h.Until.Compare(t) })
-	for _, hold := range slices.Concat(h.ended[first:], h.tracker.Now()) {
+	for _, hold := range slices.Concat(h.ended[first:], h.tracker.Current()) {
 		if !hold.From.After(to) && !hold.Until.Before(from) {
 			all = append(all, hold)
 		}
@@ -264,31 +270,15 @@ func (h *History) During(from, to time.Time) []Hold {
 	return all
 }
 
-// Writer is who had the write lock for most of the time between two moments.
+// Writer returns the hold that had the write lock for most of the time between
+// two moments.
 func (h *History) Writer(from, to time.Time) (Hold, bool) {
-	var most Hold
+	var longest Hold
 	found := false
 	for _, hold := range h.During(from, to) {
-		if hold.Lock.Class() == Write && (!found || hold.overlap(from, to) > most.overlap(from, to)) {
-			most, found = hold, true
+		if hold.Lock.Class() == Write && (!found || hold.overlap(from, to) > longest.overlap(from, to)) {
+			longest, found = hold, true
 		}
 	}
-	return most, found
-}
-
-func (h Hold) overlap(from, to time.Time) time.Duration {
-	if h.From.After(from) {
-		from = h.From
-	}
-	if h.Until.Before(to) {
-		to = h.Until
-	}
-	return to.Sub(from)
-}
-
-// Summary is what there was to see until now.
-func (h *History) Summary() Summary {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.tracker.Summary()
+	return longest, found
 }

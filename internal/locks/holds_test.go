@@ -62,7 +62,7 @@ func TestChangesAreCountedWithinAHold(t *testing.T) {
 	for i, changed := range []bool{true, true, false, true} {
 		tr.Add(at(i), []Lock{{PID: 7, Name: WALWrite}}, changed)
 	}
-	if h := tr.Now(); len(h) != 1 || !h[0].Older || h[0].Changes != 2 || h[0].Samples != 4 {
+	if h := tr.Current(); len(h) != 1 || !h[0].Older || h[0].Changes != 2 || h[0].Samples != 4 {
 		t.Errorf("got %+v, want 2 changes: what was written before the first sample is not this hold's", h)
 	}
 }
@@ -106,13 +106,13 @@ func TestHistory(t *testing.T) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	h := NewHistory()
-	for i := range 3 * keep {
+	for i := range 3 * maxEnded {
 		h.Add(at(i), []Lock{{PID: i + 1, Name: WALWrite}}, false)
 	}
-	if n := len(h.ended); n < keep || n > 2*keep {
-		t.Errorf("remembers %d holds, want %d to %d", n, keep, 2*keep)
+	if n := len(h.ended); n < maxEnded || n > 2*maxEnded {
+		t.Errorf("remembers %d holds, want %d to %d", n, maxEnded, 2*maxEnded)
 	}
-	if w, ok := h.Writer(at(3*keep-2), at(3*keep-2)); !ok || w.PID != 3*keep-1 {
+	if w, ok := h.Writer(at(3*maxEnded-2), at(3*maxEnded-2)); !ok || w.PID != 3*maxEnded-1 {
 		t.Errorf("the last ones must be there: %+v, %v", w, ok)
 	}
 }

@@ -1,21 +1,22 @@
-// Package locks says which process holds which lock on an SQLite database
-// file, from outside: by stat(2) and the kernel's table of locks.
+// Package locks reports which process holds which lock on an SQLite database
+// file. It looks from outside, at the kernel's table of locks, /proc/locks.
 //
-// # Never open the database
+// # Never open the database beside a connection
 //
 // POSIX locks belong to a process and a file. A process that opens the
-// database (or its -shm) and closes it again loses every lock its own
-// connections have on it, silently, and two writers then corrupt the file.
-// So a [Sampler] looks at names and numbers only and may be used beside
-// connections; it opens nothing but O_PATH descriptors, whose closing leaves
-// locks alone. A [Watcher] knows more because it does open the file: it is for
-// processes that have no connection to it.
+// database or its -shm file and closes it again silently loses every lock that
+// its own connections hold there. Two writers then corrupt the file.
 //
-// # What can't be seen
+//   - A [Sampler] opens nothing but O_PATH descriptors, and closing those keeps
+//     locks. It may run in a process that has connections to the database.
+//   - A [Watcher] sees more, because it opens the files. It must run in a process
+//     that has no connection to the database.
 //
-// SQLite polls: who waits for a lock leaves no request. Locks shorter than the
-// time between two samples are missed or, if they follow on each other, look
-// like one. Only Linux has the table, /proc/locks.
+// # What is not visible
+//
+// SQLite polls for a lock, so a waiter leaves no trace in the table. A lock held
+// for less than the time between two samples is missed. Several short locks in
+// a row may look like one long lock.
 package locks
 
 import (
@@ -25,29 +26,29 @@ import (
 	"time"
 )
 
-// ErrUnsupported is returned where the system does not tell who holds a lock.
+// ErrUnsupported is returned on systems that do not publish lock holders.
 var ErrUnsupported = errors.New("locks: this system does not tell who holds a lock on a file: only Linux has /proc/locks")
 
-// A Name is a lock by SQLite's name for it.
+// Name is SQLite's name for a lock.
 type Name string
 
-// The locks, the strongest first. The first four are on the database file and
-// climb one after another; the others are on the -shm file of WAL mode.
+// The locks, strongest first. The first three are stages of a write transaction
+// in rollback mode. Those named wal-* are on the -shm file of WAL mode.
 const (
-	Exclusive  Name = "exclusive"      // writing to the file
-	Pending    Name = "pending"        // about to write to the file: waits for the readers to leave
-	Reserved   Name = "reserved"       // a transaction that has written, not to the file yet
-	WALWrite   Name = "wal-write"      // a transaction that has written
-	Recover    Name = "wal-recover"    // makes the index of the WAL anew after a crash
-	Checkpoint Name = "wal-checkpoint" // copies the WAL into the file
-	Shared     Name = "shared"         // a transaction that has read
-	WALRead    Name = "wal-read"       // a transaction that has read
+	Exclusive  Name = "exclusive"      // writes to the database file
+	Pending    Name = "pending"        // waits for readers to leave, then writes to the database file
+	Reserved   Name = "reserved"       // has begun a write transaction
+	WALWrite   Name = "wal-write"      // has begun a write transaction
+	Recover    Name = "wal-recover"    // rebuilds the index of the WAL after a crash
+	Checkpoint Name = "wal-checkpoint" // copies the WAL into the database file
+	Shared     Name = "shared"         // has begun a read transaction
+	WALRead    Name = "wal-read"       // has begun a read transaction
 )
 
 var byStrength = []Name{Exclusive, Pending, Reserved, WALWrite, Recover, Checkpoint, Shared, WALRead}
 
-// A Class is what a lock is held for. A process that climbs from reserved to
-// exclusive holds one and the same write lock all the while.
+// Class is the purpose of a lock. A process that goes from reserved to exclusive
+// holds one write lock all the time.
 type Class string
 
 // The classes.
@@ -58,7 +59,7 @@ const (
 	Checkpointing Class = "checkpoint"
 )
 
-// Class says what the lock is for.
+// Class returns the purpose of the lock.
 func (n Name) Class() Class {
 	switch n {
 	case Exclusive, Pending, Reserved, WALWrite:
@@ -71,21 +72,24 @@ func (n Name) Class() Class {
 	return Read
 }
 
+// Blocks reports whether another process may have to wait for the lock.
+func (n Name) Blocks() bool { return n != WALRead && n != Checkpoint }
+
+// strength is 0 for the strongest lock.
 func (n Name) strength() int { return slices.Index(byStrength, n) }
 
-// Process numbers of holders that have none.
+// PIDs of holders that the kernel does not name.
 const (
-	Hidden  = 0  // in a PID namespace that can't be seen from here, or on another machine
-	Unnamed = -1 // an open file description's lock, which belongs to no process
+	Hidden  = 0  // a process in another PID namespace, or on another machine
+	Unnamed = -1 // an open file description (OFD lock), which belongs to no process
 )
 
-// A Lock is one process's lock in one sample.
+// Lock is a lock of one process in one sample.
 type Lock struct {
 	PID     int // or Hidden, or Unnamed
 	Command string
 	Name    Name
-	Since   time.Time // of the first sample of those in a row that had it
-	OFD     bool      // held by an open file description: the table itself names no process
+	Since   time.Time // first of the consecutive samples that contain the lock
 }
 
 func sortLocks(all []Lock) {
@@ -94,9 +98,9 @@ func sortLocks(all []Lock) {
 	})
 }
 
-// A Process has the database open.
+// Process is a process that has the database open.
 type Process struct {
 	PID     int
 	Command string
-	Stopped bool // by SIGSTOP or a debugger: it can't let go of anything
+	Stopped bool // by SIGSTOP or a debugger: it cannot release a lock
 }

@@ -35,7 +35,7 @@ func TestDecode(t *testing.T) {
 		{"another byte", "POSIX  ADVISORY  WRITE 7 fe:00:100 0 1073741823", ""},
 		{
 			"open file description", "OFDLCK ADVISORY  WRITE -1 fe:00:100 1073741825 1073741825\nOFDLCK ADVISORY  READ -1 fe:00:100 1073741826 1073742335",
-			"-1 reserved ofd, -1 shared ofd",
+			"-1 reserved, -1 shared",
 		},
 		// WAL mode.
 		{"idle connection", idle7, ""},
@@ -55,10 +55,10 @@ func TestDecode(t *testing.T) {
 			}
 			var main, shm []entry
 			parseTable([]byte(table), func(e entry) {
-				switch e.file {
-				case file{0xfe << 32, 100}:
+				switch e.fileID {
+				case fileID{0xfe << 32, 100}:
 					main = append(main, e)
-				case file{0xfe << 32, 200}:
+				case fileID{0xfe << 32, 200}:
 					shm = append(shm, e)
 				}
 			})
@@ -72,11 +72,7 @@ func TestDecode(t *testing.T) {
 func show(all []Lock) string {
 	var words []string
 	for _, l := range all {
-		w := fmt.Sprint(l.PID, " ", l.Name)
-		if l.OFD {
-			w += " ofd"
-		}
-		words = append(words, w)
+		words = append(words, fmt.Sprint(l.PID, " ", l.Name))
 	}
 	return strings.Join(words, ", ")
 }
@@ -96,7 +92,7 @@ func TestNumber(t *testing.T) {
 		{"", 10, 0, false},
 		{"1 ", 10, 0, false},
 	} {
-		if n, ok := number([]byte(c.text), c.base); n != c.want || ok != c.ok {
+		if n, ok := parseUint([]byte(c.text), c.base); n != c.want || ok != c.ok {
 			t.Errorf("%q: %d, %v, want %d, %v", c.text, n, ok, c.want, c.ok)
 		}
 	}

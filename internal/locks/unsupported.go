@@ -2,11 +2,9 @@
 
 package locks
 
-// Everywhere else: nothing, said clearly.
-
 import "time"
 
-// A Sampler looks at the locks on one database again and again. Here it can't.
+// Sampler is for Linux only.
 type Sampler struct{}
 
 // NewSampler returns ErrUnsupported.
@@ -15,16 +13,16 @@ func NewSampler(string) (*Sampler, error) { return nil, ErrUnsupported }
 // Close does nothing.
 func (*Sampler) Close() error { return nil }
 
-// Path is empty.
+// Path returns "".
 func (*Sampler) Path() string { return "" }
 
-// Changed is false.
+// Changed returns false.
 func (*Sampler) Changed() bool { return false }
 
 // Sample returns ErrUnsupported.
 func (*Sampler) Sample(time.Time) ([]Lock, error) { return nil, ErrUnsupported }
 
-// A Watcher sees more than a Sampler. Here it can't.
+// Watcher is for Linux only.
 type Watcher struct{}
 
 // NewWatcher returns ErrUnsupported.
@@ -33,14 +31,14 @@ func NewWatcher(string) (*Watcher, error) { return nil, ErrUnsupported }
 // Close does nothing.
 func (*Watcher) Close() error { return nil }
 
-// Path is empty.
+// Path returns "".
 func (*Watcher) Path() string { return "" }
 
 // Look returns ErrUnsupported.
 func (*Watcher) Look(time.Time) (View, error) { return View{}, ErrUnsupported }
 
 // Open returns nothing.
-func (*Watcher) Open([]Lock) (open []Process, barred int) { return nil, 0 }
+func (*Watcher) Open([]Lock) (open []Process, unreadable int) { return nil, 0 }
 
-// Stopped is false.
+// Stopped returns false.
 func Stopped(int) bool { return false }

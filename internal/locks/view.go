@@ -9,48 +9,38 @@ import (
 	"strings"
 )
 
-// What a Watcher sees at once, and what it can't see, in words.
-
-// A View is what a look at a database shows.
+// View is what a Watcher saw at one moment.
 type View struct {
-	Mode    string // Rollback, WAL, Unknown
-	Visible bool   // false: a lock's holder is hidden, or may be; Notes say why
+	Mode    string // Rollback, WAL or Unknown
+	Visible bool   // false: the holder of a lock is hidden, or may be; Notes say why
 	Locks   []Lock
-	Changed bool // written to since the last look
+	Changed bool // the database or its WAL was written to since the last look
 	Notes   []string
 }
 
-// note says what the locks leave open. It sets Visible.
-func (v *View) note(sure bool, network string) {
+// addNotes says what the locks leave open, and sets Visible.
+func (v *View) addNotes(deviceKnown bool, network string) {
 	v.Visible = true
-	if names := v.of(Hidden); names != "" {
+	if names := v.heldBy(Hidden); names != "" {
 		v.Visible = false
 		v.Notes = append(v.Notes, "held by a process that can't be seen from here: "+names+
 			"; it is in another PID namespace (a container) or on another machine: watch where it runs, or with its PID namespace")
 	}
-	if names := v.of(Unnamed); names != "" {
+	if names := v.heldBy(Unnamed); names != "" {
 		v.Visible = false
-		v.Notes = append(v.Notes, "held by an open file description (OFD lock), for which the system names no process: "+names+
-			"; root can look further, through the descriptors of every process")
-	}
-	for _, l := range v.Locks {
-		if l.OFD && l.PID > 0 {
-			v.Visible = false
-			v.Notes = append(v.Notes, fmt.Sprintf("%s is an open file description's lock (OFD lock), for which the lock table names no process (pid -1): "+
-				"that it is %d's was found among the descriptors of the processes, and one that shares the descriptor would hold it too", l.Name, l.PID))
-		}
+		v.Notes = append(v.Notes, "held by an open file description (OFD lock), for which the system names no process: "+names)
 	}
 	if network != "" {
 		v.Visible = false
 		v.Notes = append(v.Notes, "the file is on "+network+": locks of other machines don't show here")
 	}
-	if !sure {
-		v.Notes = append(v.Notes, "the system does not tell the device of this file: it is known by its inode alone, and a lock on another file of that number would show as its")
+	if !deviceKnown {
+		v.Notes = append(v.Notes, "the system does not tell the device of this file, only its inode: a lock on another file with the same inode number would show here, too")
 	}
 }
 
-// of lists the locks of one who has no process number.
-func (v *View) of(pid int) string {
+// heldBy lists the locks of a holder without a process number.
+func (v *View) heldBy(pid int) string {
 	var names []string
 	for _, l := range v.Locks {
 		if l.PID == pid && !slices.Contains(names, string(l.Name)) {
@@ -60,22 +50,20 @@ func (v *View) of(pid int) string {
 	return strings.Join(names, ", ")
 }
 
-// The journal mode, from the header of the file.
-
-// The journal modes, as far as locks differ.
+// The journal modes, as far as their locks differ.
 const (
 	Rollback = "rollback" // DELETE, TRUNCATE, PERSIST, MEMORY, OFF
 	WAL      = "wal"
 	Unknown  = "unknown" // an empty file: SQLite has not written to it yet
 )
 
-// ErrNotDatabase is returned for a file that does not begin as SQLite's do.
+// ErrNotDatabase is returned for a file without the header of an SQLite database.
 var ErrNotDatabase = errors.New("not an SQLite database")
 
 const magic = "SQLite format 3\x00"
 
-// Mode reads the journal mode. It opens and closes the file: never call it in
-// a process that has a connection to that database (see the package's doc).
+// Mode reads the journal mode from the header of a database. It opens and closes
+// the file: never call it in a process that has a connection to the database.
 func Mode(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -1,7 +1,5 @@
 package locks
 
-// A closer look, for a process that has no connection to the database.
-
 import (
 	"errors"
 	"fmt"
@@ -13,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Watcher sees more than a Sampler: the journal mode, and locks that the
-// table hides. For that it opens the database: see the package's doc. It is
-// for one goroutine.
+// Watcher sees more than a Sampler: the journal mode, and locks whose holders
+// the table hides. It opens the database: it must run in a process that has no
+// connection to it. It is for one goroutine.
 type Watcher struct {
 	*Sampler
 	network string
@@ -25,14 +23,14 @@ type Watcher struct {
 	shm     probe
 }
 
-// NewWatcher makes a Watcher of a database, which must exist.
+// NewWatcher returns a Watcher for a database, which must exist.
 func NewWatcher(path string) (*Watcher, error) {
 	s, err := NewSampler(path)
 	if err != nil {
 		return nil, err
 	}
 	w := &Watcher{Sampler: s, mode: Unknown}
-	w.network, _ = remote(s.path)
+	w.network, _ = networkFileSystem(s.path)
 	if err := w.readMode(time.Now()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -44,55 +42,53 @@ func (w *Watcher) Close() error {
 	return errors.Join(w.main.close(), w.shm.close(), w.Sampler.Close())
 }
 
-// readMode reads the mode now and then: a connection may change it.
+// readMode reads the journal mode, which a connection may change at any time.
 func (w *Watcher) readMode(now time.Time) (err error) {
 	w.modeAt = now
 	w.mode, err = Mode(w.path)
 	return err
 }
 
-// Look looks once. If the file is gone the error is fs.ErrNotExist; it may
-// come back.
+// Look returns what there is to see now. It fails with fs.ErrNotExist while the
+// file does not exist.
 func (w *Watcher) Look(now time.Time) (View, error) {
-	main, shm, err := w.entries()
+	main, shm, err := w.readEntries()
 	if err != nil {
 		return View{}, err
 	}
 	if now.Sub(w.modeAt) >= time.Second {
-		// While a header is being written it may look wrong: a file that was a
-		// database stays one, until it is looked at the next time.
+		// A header that is being written may look wrong. Keep the last mode then,
+		// and read it again a second later.
 		if err := w.readMode(now); err != nil && !errors.Is(err, ErrNotDatabase) {
 			return View{}, err
 		}
 	}
-	hiddenMain, err := w.main.hidden(w.path, &w.Sampler.main, main, mainRanges)
+	hiddenMain, err := w.main.findHidden(w.path, &w.Sampler.main, main, mainRanges)
 	if err != nil {
 		return View{}, err
 	}
-	hiddenShm, err := w.shm.hidden(w.path+"-shm", &w.Sampler.shm, shm, shmRanges)
+	hiddenShm, err := w.shm.findHidden(w.path+"-shm", &w.Sampler.shm, shm, shmRanges)
 	if err != nil {
 		return View{}, err
 	}
 	v := View{Mode: w.mode, Changed: w.Changed()}
-	v.Locks = w.name(now, slices.Concat(main, hiddenMain), slices.Concat(shm, hiddenShm))
-	v.note(w.Sampler.main.sure, w.network)
+	v.Locks = w.toLocks(now, slices.Concat(main, hiddenMain), slices.Concat(shm, hiddenShm))
+	v.addNotes(w.Sampler.main.deviceKnown, w.network)
 	return v, nil
 }
 
-// Open lists the processes that have the database open and hold none of the
-// locks, and says how many processes of other users it could not look at.
-func (w *Watcher) Open(held []Lock) (open []Process, barred int) {
-	found, barred := openers(w.path, w.Sampler.main.state, w.Sampler.shm.state)
-	for _, o := range found {
-		if !slices.ContainsFunc(held, func(l Lock) bool { return l.PID == o.pid }) {
-			open = append(open, Process{o.pid, o.command, stopped(o.pid)})
+// Open returns the processes that have the database open and hold none of the
+// locks. unreadable is the number of processes of other users whose descriptors
+// may not be read.
+func (w *Watcher) Open(held []Lock) (open []Process, unreadable int) {
+	found, unreadable := openers(w.path, w.Sampler.main.state, w.Sampler.shm.state)
+	for _, p := range found {
+		if !slices.ContainsFunc(held, func(l Lock) bool { return l.PID == p.PID }) {
+			open = append(open, p)
 		}
 	}
-	return open, barred
+	return open, unreadable
 }
-
-// Stopped says whether a process is stopped: it can't let go of anything.
-func Stopped(pid int) bool { return pid > 0 && stopped(pid) }
 
 type byteRange struct{ first, last uint64 }
 
@@ -107,8 +103,8 @@ var (
 	}
 )
 
-// A probe asks the kernel what would be in the way of a lock. The kernel
-// answers also about holders that the table hides, with process number 0.
+// probe asks the kernel which lock would conflict with ours (F_GETLK). The
+// answer includes holders that the table hides, with PID 0.
 type probe struct {
 	file  *os.File
 	state fileState
@@ -123,25 +119,31 @@ func (p *probe) close() error {
 	return err
 }
 
-// hidden finds the locks on a file that are not among the entries.
-func (p *probe) hidden(path string, t *target, seen []entry, ranges []byteRange) ([]entry, error) {
-	if !t.there || p.file != nil && !p.state.same(t.state) {
+// open keeps the file open as long as the path names the same file.
+func (p *probe) open(path string, f *lockFile) error {
+	if !f.exists || p.file != nil && !p.state.sameFile(f.state) {
 		if err := p.close(); err != nil {
-			return nil, fmt.Errorf("locks: %w", err)
+			return fmt.Errorf("locks: %w", err)
 		}
 	}
-	if !t.there {
-		return nil, nil
+	if !f.exists || p.file != nil {
+		return nil
 	}
-	if p.file == nil {
-		f, err := os.Open(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil // deleted since; the next look knows
-		}
-		if err != nil {
-			return nil, fmt.Errorf("locks: %w", err)
-		}
-		p.file, p.state = f, t.state
+	opened, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // deleted since; the next look sees that
+	}
+	if err != nil {
+		return fmt.Errorf("locks: %w", err)
+	}
+	p.file, p.state = opened, f.state
+	return nil
+}
+
+// findHidden returns the locks on a file that the table does not show.
+func (p *probe) findHidden(path string, f *lockFile, seen []entry, ranges []byteRange) ([]entry, error) {
+	if err := p.open(path, f); err != nil || p.file == nil {
+		return nil, err
 	}
 	var found []entry
 	for _, r := range ranges {
@@ -152,10 +154,10 @@ func (p *probe) hidden(path string, t *target, seen []entry, ranges []byteRange)
 		if l.Type == unix.F_UNLCK || l.Pid != Hidden {
 			continue
 		}
-		if slices.ContainsFunc(seen, func(e entry) bool { return e.on(r.first, r.last) }) {
-			continue // the table knows whose it is
+		if slices.ContainsFunc(seen, func(e entry) bool { return e.overlaps(r.first, r.last) }) {
+			continue // the table names its holder
 		}
-		e := entry{file: t.file, pid: Hidden, write: l.Type == unix.F_WRLCK, from: uint64(l.Start), to: uint64(l.Start + l.Len - 1)}
+		e := entry{fileID: f.id, pid: Hidden, write: l.Type == unix.F_WRLCK, from: uint64(l.Start), to: uint64(l.Start + l.Len - 1)}
 		if l.Len == 0 {
 			e.to = uint64(1)<<63 - 1
 		}
