@@ -1,5 +1,5 @@
-// Command producer reads rows from CSV files and puts them into the queue: a
-// stream as it would come from the turnstiles, or a file as fast as it goes.
+// Command producer reads rows from CSV files and publishes them to the queue, at
+// a pace like a live stream or as fast as possible.
 package main
 
 import (
@@ -16,38 +16,42 @@ import (
 func main() { cli.Main("producer", run) }
 
 const help = `
-producer sends the rows of CSV files to the queue, as a stream or at full speed.
+producer sends the rows of CSV files to the queue, at a pace or as fast as
+possible.
 
 Usage: producer [FILE...|-] [flags]
 
   producer                               data/sample.csv, 10 rows a second
   producer --every 3s --order time FILE  a row every 3 s, the oldest first
   producer --rate max --confirm stored FILE.csv.gz
-                                         as fast as it goes, until all is in the database
+                                         as fast as possible, until every row is
+                                         in the database
   zcat old.csv.gz | producer --rate max --source old.csv -
 
-A row is known by its data set and its line: a file may be sent again at any
-time, and nothing is doubled. Interrupted, it says how to go on.
+A row is identified by its data set and its line. So a file may be sent again
+at any time: no row is stored twice. After an interruption the producer prints
+the command that continues.
 `
 
 const manual = `
-Columns are found by their names in the header, in any order. Needed are a time
-(transit_timestamp, or transit_date and transit_time), station_complex_id and
-ridership. Rows are not judged here: those that can't be stored are rejected by
-the consumer, which keeps them with the reason (consumer rejects).
+Columns are found by their names in the header, in any order. Required are a
+time (transit_timestamp, or transit_date and transit_time), station_complex_id
+and ridership. The producer does not check rows: the consumer rejects those
+that can't be stored and keeps them with a reason (consumer rejects).
 
 The data set is the file's name without folder and .gz, or --source NAME. The
-same name is the same data set; another file under a known name is noticed row
-by row, because its rows differ.
+same name is the same data set. If another file is sent under a known name, its
+rows differ from the stored ones and are rejected.
 
 The result with --format json: {"rows", "messages", "blank", "seconds",
 "rows_per_second", "confirm", "stored", "already_there", "rejected",
-"interrupted", "files": [{"file", "source", and the counts of it}]}. Rows are
-those that are done, without header and blank ones; stored, already_there and
-rejected are null unless --confirm stored, and then add up to rows.
+"interrupted", "files": [{"file", "source", and the same counts}]}. "rows"
+counts the rows that are done, without the header and blank records. "stored",
+"already_there" and "rejected" are null unless --confirm stored; then they add
+up to "rows".
 `
 
-// sample is what is sent when no file is named.
+// sample is the file sent if none is named.
 const sample = "data/sample.csv"
 
 type config struct {
@@ -71,15 +75,15 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	}
 	s := newSender(c, env, cli.Logger(env, c.flags.Verbose()))
 	err = s.send(ctx)
-	if !s.begun && !errors.Is(err, cli.ErrInterrupted) {
-		return err // nothing was sent: there is no result
+	if !s.started && !errors.Is(err, cli.ErrInterrupted) {
+		return err // nothing was sent, so there is no result
 	}
-	r := s.report(errors.Is(err, cli.ErrInterrupted))
+	r := s.currentResult(errors.Is(err, cli.ErrInterrupted))
 	return errors.Join(c.output.Write(env, func(w io.Writer, _ bool) error {
 		if c.output.Format == "json" {
 			return cli.WriteJSON(w, r)
 		}
-		return r.text(w)
+		return r.writeText(w)
 	}), err)
 }
 
@@ -87,17 +91,17 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f := cli.NewFlags("producer", help)
 	f.Manual(manual)
 	c.flags = f
-	rate := f.String("rate", "10/s", "the `PACE`: rows a second (10/s, 600/m), or max for no pause")
-	every := f.Duration("every", 0, "one row every `TIME`, such as 3s")
+	rate := f.String("rate", "10/s", "`PACE` of the rows, such as 10/s or 600/m, or max for no pause")
+	every := f.Duration("every", 0, "send one row every `TIME`, such as 3s")
 	f.StringVar(&c.order, "order", "file", "`ORDER` of the rows: file, or time for the oldest first")
-	f.Int64Var(&c.limit, "limit", 0, "send `N` rows at most; 0: all")
-	f.StringVar(&c.confirm, "confirm", "queued", "a row is done `WHEN` it is queued (on the broker's disk), or stored (in the database)")
-	f.StringVar(&c.input.Source, "source", "", "`NAME` of the data set (default: the file's own name)")
+	f.Int64Var(&c.limit, "limit", 0, "send `N` rows at most; 0 means all")
+	f.StringVar(&c.confirm, "confirm", "queued", "`WHEN` a row counts as done: queued (on the broker's disk) or stored (in the database)")
+	f.StringVar(&c.input.Source, "source", "", "`NAME` of the data set (default: the file's name)")
 	c.server = f.ServerFlags()
-	f.StringVar(&c.input.Columns, "columns", "", "the `NAMES` of the columns, with commas, for a file without a header")
+	f.StringVar(&c.input.Columns, "columns", "", "column `NAMES`, comma-separated, for a file without a header")
 	f.Uint32Var(&c.input.FromLine, "from-line", 0, "start at line `N` of the first file")
-	f.DurationVar(&c.timeout, "timeout", 0, "give up when nothing got done for this `TIME`; 0: wait for ever")
-	size := f.String("message-size", "900KiB", "with --rate max, as many rows go into a message as fit `BYTES`")
+	f.DurationVar(&c.timeout, "timeout", 0, "give up when no row is done for this `TIME`; 0 means wait without limit")
+	size := f.String("message-size", "900KiB", "with --rate max, put up to `BYTES` of rows into a message")
 	c.output = f.ResultFlags("text", "json")
 	f.Advanced("columns", "from-line", "timeout", "message-size", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {
@@ -110,40 +114,40 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 		return c, false, err
 	}
 	if f.Changed("rate") && f.Changed("every") {
-		return c, false, cli.Usagef("give one of the two", "--rate and --every both set the pace")
+		return c, false, cli.Usagef("use one of them", "--rate and --every both set the pace")
 	}
 	if f.Changed("every") {
-		c.pace, err = everySo(*every)
+		c.pace, err = parseEvery(*every)
 	} else {
 		c.pace, err = parseRate(*rate)
 	}
 	return c, false, errors.Join(err, c.check())
 }
 
-// stored says whether a row is done only when it is in the database.
+// stored reports whether a row is done only when it is in the database.
 func (c config) stored() bool { return c.confirm == "stored" }
 
-// check refuses what can't be meant, before any work.
+// check refuses invalid flags before any work.
 func (c config) check() error {
 	switch {
 	case c.limit < 0:
 		return cli.Usagef("use --limit 0 for all rows", "--limit is %d, want 0 or more", c.limit)
 	case c.timeout < 0:
-		return cli.Usagef("use --timeout 0 to wait for ever", "--timeout is %s, want 0 or more", c.timeout)
+		return cli.Usagef("use --timeout 0 to wait without limit", "--timeout is %s, want 0 or more", c.timeout)
 	case c.order != "file" && c.order != "time":
-		return cli.Usagef("file or time", "--order is %q", c.order)
+		return cli.Usagef("use --order file or --order time", "--order is %q", c.order)
 	case c.confirm != "queued" && c.confirm != "stored":
-		return cli.Usagef("queued or stored", "--confirm is %q", c.confirm)
+		return cli.Usagef("use --confirm queued or --confirm stored", "--confirm is %q", c.confirm)
 	case len(c.files) > 1 && c.input.Source != "":
-		return cli.Usagef("one file at a time", "--source names one data set, and there are %d files", len(c.files))
+		return cli.Usagef("send one file at a time", "--source names one data set, and there are %d files", len(c.files))
 	}
 	return c.output.Check()
 }
 
-// count is a number and what it counts.
-func count(n int64, one string) string {
+// plural returns n and its noun, such as 2 rows.
+func plural(n int64, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprint(comma(n), " ", one, "s")
+	return fmt.Sprint(formatCount(n), " ", one, "s")
 }

@@ -1,7 +1,7 @@
 package main
 
-// Rows in order of time. A file is sorted in pieces that fit into memory, which
-// are merged from disk.
+// --order time: an external merge sort. Runs that fit into memory are sorted,
+// written to disk and merged.
 
 import (
 	"bytes"
@@ -19,57 +19,59 @@ import (
 	"turnstile/internal/mta"
 )
 
-// A record is one of a file, on its way through the sorter.
+// A record is one record of a file inside the sorter.
 type record struct {
-	at     int64 // never: the time can't be read
+	at     int64 // noTime if it can't be read
 	line   uint32
 	length int64 // as in [mta.Chunk]
 	raw    []byte
-	// A record that is much longer than rows are waits in the spool: so the
-	// sorter, which counts records, stays within its memory.
-	spooled, size int64
+	// A record over maxInlineRecord bytes is in the spool at this offset, with
+	// this size. The sorter counts records, not bytes: without the spool a file
+	// of huge records would exceed its memory.
+	offset, size int64
 }
 
 const (
-	never  = math.MaxInt64
-	piece  = 50_000 // records sorted in memory at a time
-	rowish = 1 << 10
+	noTime          = math.MaxInt64
+	recordsPerRun   = 50_000
+	maxInlineRecord = 1 << 10
 )
 
-// A sorted hands out the rows of a file by time, those without one last, in
-// the order of the file.
-type sorted struct {
+// A timeOrdered returns the rows of a file by time. Rows without a readable
+// time come last, in the order of the file.
+type timeOrdered struct {
 	source, header string
 	blank          int64
 	out            <-chan record
 	errs           <-chan error
 	spool          *spool
 	cancel         context.CancelFunc
-	next           *record // taken from out, not handed out
+	next           *record // read from out and not returned yet
 	buf            []byte
 }
 
-func sortByTime(ctx context.Context, file *mta.File) (*sorted, error) {
+// orderByTime reads and sorts the whole file.
+func orderByTime(ctx context.Context, file *mta.File) (*timeOrdered, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &sorted{source: file.Source(), header: file.Header(), spool: &spool{}, cancel: cancel}
+	s := &timeOrdered{source: file.Source(), header: file.Header(), spool: &spool{}, cancel: cancel}
 	in := make(chan record, 1024)
 	var sorter *extsort.GenericSorter[record]
-	sorter, s.out, s.errs = extsort.Generic(in, decode, encode, earlier, &extsort.Config{
-		ChunkSize: piece, NumWorkers: 1, SortedChanBuffSize: 1024,
+	sorter, s.out, s.errs = extsort.Generic(in, decodeRecord, encodeRecord, compareTimes, &extsort.Config{
+		ChunkSize: recordsPerRun, NumWorkers: 1, SortedChanBuffSize: 1024,
 	})
 	read := make(chan error, 1)
 	go func() {
 		defer close(in)
 		read <- s.read(ctx, file, in)
 	}()
-	sorter.Sort(ctx) // returns when all is read
+	sorter.Sort(ctx) // returns when the input is read
 	cause := context.Cause(ctx)
 	if cause == nil {
 		select {
-		case err := <-s.errs: // the sorter gave up, and reads no more
+		case err := <-s.errs: // the sorter failed and reads no more
 			if err != nil {
 				cancel()
-				return nil, errors.Join(fmt.Errorf("put %s in order: %w", s.source, err), s.Close())
+				return nil, errors.Join(fmt.Errorf("sort %s by time: %w", s.source, err), s.Close())
 			}
 		case err := <-read:
 			cause = err
@@ -81,10 +83,10 @@ func sortByTime(ctx context.Context, file *mta.File) (*sorted, error) {
 	return s, nil
 }
 
-// read takes a file apart.
-func (s *sorted) read(ctx context.Context, file *mta.File, in chan<- record) error {
+// read sends every record of the file to the sorter.
+func (s *timeOrdered) read(ctx context.Context, file *mta.File, in chan<- record) error {
 	for {
-		c, err := file.Next(1, 1) // one record, whatever its size
+		c, err := file.Next(1, 1) // one record, of any size
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -95,15 +97,15 @@ func (s *sorted) read(ctx context.Context, file *mta.File, in chan<- record) err
 			s.blank += int64(c.Blank)
 			continue
 		}
-		r := record{at: never, line: c.Line, length: c.Length}
+		r := record{at: noTime, line: c.Line, length: c.Length}
 		if c.Length == 0 {
 			if at, ok := file.Columns().When(c.Data); ok {
 				r.at = at
 			}
 		}
-		if len(c.Data) <= rowish {
+		if len(c.Data) <= maxInlineRecord {
 			r.raw = bytes.Clone(c.Data)
-		} else if r.spooled, r.size, err = s.spool.put(c.Data); err != nil {
+		} else if r.offset, r.size, err = s.spool.put(c.Data); err != nil {
 			return err
 		}
 		select {
@@ -114,21 +116,21 @@ func (s *sorted) read(ctx context.Context, file *mta.File, in chan<- record) err
 	}
 }
 
-func earlier(a, b record) int {
+func compareTimes(a, b record) int {
 	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.line, b.line))
 }
 
-func encode(r record) ([]byte, error) {
+func encodeRecord(r record) ([]byte, error) {
 	b := make([]byte, 0, 32+len(r.raw))
-	for _, n := range []int64{r.at, int64(r.line), r.length, r.spooled, r.size} {
+	for _, n := range []int64{r.at, int64(r.line), r.length, r.offset, r.size} {
 		b = binary.AppendVarint(b, n)
 	}
 	return append(b, r.raw...), nil
 }
 
-func decode(b []byte) (r record, err error) {
+func decodeRecord(b []byte) (r record, err error) {
 	var line int64
-	for _, to := range []*int64{&r.at, &line, &r.length, &r.spooled, &r.size} {
+	for _, to := range []*int64{&r.at, &line, &r.length, &r.offset, &r.size} {
 		n, size := binary.Varint(b)
 		if size <= 0 {
 			return r, io.ErrUnexpectedEOF
@@ -139,22 +141,22 @@ func decode(b []byte) (r record, err error) {
 	return r, nil
 }
 
-// Next returns the next rows: more than one only where they are neighbours in
-// the file as well. A message has nothing else.
-func (s *sorted) Next(maxBytes, maxRecords int) (mta.Chunk, error) {
+// Next returns the next rows by time. A chunk holds several rows only if they
+// are adjacent in the file too, because a message names only its first line.
+func (s *timeOrdered) Next(maxBytes, maxRecords int) (mta.Chunk, error) {
 	first, err := s.take()
 	if err != nil {
 		return mta.Chunk{}, err
 	}
 	c := mta.Chunk{Source: s.source, Columns: s.header, Line: first.line, Length: first.length, Data: first.raw, Records: 1}
 	if first.size > 0 {
-		c.Data, err = s.spool.get(first.spooled, first.size)
+		c.Data, err = s.spool.get(first.offset, first.size)
 		return c, err
 	}
-	if first.at == never {
-		return c, nil // a record that can't be read travels alone
+	if first.at == noTime {
+		return c, nil // a malformed record must not share a message
 	}
-	line := first.line + lines(first.raw)
+	line := first.line + countLines(first.raw)
 	s.buf = append(s.buf[:0], first.raw...)
 	for maxRecords == 0 || c.Records < maxRecords {
 		r, err := s.take()
@@ -164,21 +166,21 @@ func (s *sorted) Next(maxBytes, maxRecords int) (mta.Chunk, error) {
 		if err != nil {
 			return c, err
 		}
-		if r.line != line || r.at == never || r.size > 0 || len(s.buf)+len(r.raw) > maxBytes {
+		if r.line != line || r.at == noTime || r.size > 0 || len(s.buf)+len(r.raw) > maxBytes {
 			s.next = &r
 			break
 		}
 		s.buf = append(s.buf, r.raw...)
 		c.Records++
-		line += lines(r.raw)
+		line += countLines(r.raw)
 	}
 	c.Data = s.buf
 	return c, nil
 }
 
-func lines(raw []byte) uint32 { return uint32(bytes.Count(raw, []byte{'\n'})) }
+func countLines(raw []byte) uint32 { return uint32(bytes.Count(raw, []byte{'\n'})) }
 
-func (s *sorted) take() (record, error) {
+func (s *timeOrdered) take() (record, error) {
 	if s.next != nil {
 		r := *s.next
 		s.next = nil
@@ -189,21 +191,21 @@ func (s *sorted) take() (record, error) {
 		return r, nil
 	}
 	if err := <-s.errs; err != nil {
-		return r, fmt.Errorf("put %s in order: %w", s.source, err)
+		return r, fmt.Errorf("sort %s by time: %w", s.source, err)
 	}
 	return r, io.EOF
 }
 
-// Close ends the sorter, which then removes what it has on disk.
-func (s *sorted) Close() error {
+// Close stops the sorter, which then removes its temporary files.
+func (s *timeOrdered) Close() error {
 	s.cancel()
 	for range s.out {
 	}
 	return s.spool.Close()
 }
 
-// A spool is a temporary file that is only ever appended to. The zero value
-// has none until something is put into it.
+// A spool is an append-only temporary file for records too long to be sorted in
+// memory. The zero value creates the file with the first record.
 type spool struct {
 	f    *os.File
 	size int64

@@ -21,7 +21,7 @@ func file(t *testing.T, text string) *mta.File {
 	return f
 }
 
-func all(t *testing.T, r rows, maxBytes int) (chunks []mta.Chunk) {
+func all(t *testing.T, r chunkReader, maxBytes int) (chunks []mta.Chunk) {
 	t.Helper()
 	for {
 		c, err := r.Next(maxBytes, 0)
@@ -39,7 +39,7 @@ func all(t *testing.T, r rows, maxBytes int) (chunks []mta.Chunk) {
 const header = "transit_timestamp,station_complex_id,ridership\n"
 
 func TestOrderByTime(t *testing.T) {
-	long := "2022-01-01 02:00:00," + strings.Repeat("x", 2*rowish) + ",1\n" // one that is spooled
+	long := "2022-01-01 02:00:00," + strings.Repeat("x", 2*maxInlineRecord) + ",1\n" // one that is spooled
 	text := header +
 		"2022-01-01 03:00:00,1,1\n" + // 2
 		"never,1,1\n" + // 3
@@ -50,7 +50,7 @@ func TestOrderByTime(t *testing.T) {
 		"\"unclosed,1,1\n" + // 8
 		strings.Repeat("y", mta.MaxRecord+10) + "\n" + // 9
 		"2022-01-01 00:00:00,1,nonsense" // 10: a reject, but its time is good
-	s, err := sortByTime(t.Context(), file(t, text))
+	s, err := orderByTime(t.Context(), file(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +71,14 @@ func TestOrderByTime(t *testing.T) {
 }
 
 func TestOrderByTimeFromDisk(t *testing.T) {
-	const n = 2*piece + 7
+	const n = 2*recordsPerRun + 7
 	var text strings.Builder
 	text.WriteString(header)
 	for i := range n { // the newest first
 		at := n - i
 		fmt.Fprintf(&text, "2022-01-%02d %02d:%02d:%02d,1,1\n", 1+at/86400, at/3600%24, at/60%60, at%60)
 	}
-	s, err := sortByTime(t.Context(), file(t, text.String()))
+	s, err := orderByTime(t.Context(), file(t, text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestOrderByTimeFromDisk(t *testing.T) {
 func TestOrderByTimeEndsEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := sortByTime(ctx, file(t, header+strings.Repeat("2022-01-01 03:00:00,1,1\n", 10_000))); !errors.Is(err, context.Canceled) {
+	if _, err := orderByTime(ctx, file(t, header+strings.Repeat("2022-01-01 03:00:00,1,1\n", 10_000))); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	broken := errors.New("broken")
@@ -106,7 +106,7 @@ func TestOrderByTimeEndsEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sortByTime(t.Context(), f); !errors.Is(err, broken) {
+	if _, err := orderByTime(t.Context(), f); !errors.Is(err, broken) {
 		t.Errorf("a file that can't be read to its end: %v", err)
 	}
 }

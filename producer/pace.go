@@ -1,6 +1,6 @@
 package main
 
-// How fast rows are sent, and how many bytes of them at a time.
+// The pace of sending: --rate, --every, --message-size.
 
 import (
 	"math"
@@ -15,11 +15,11 @@ import (
 	"turnstile/internal/stream"
 )
 
-// A pace is how many rows are sent a second; 0 is no pause at all.
+// A pace is a number of rows per second; 0 means unlimited.
 type pace float64
 
-// full says that there is no pause: rows then share messages.
-func (p pace) full() bool { return p == 0 }
+// unlimited reports whether rows are sent without a pause, many per message.
+func (p pace) unlimited() bool { return p == 0 }
 
 func parseRate(s string) (pace, error) {
 	if s == "max" {
@@ -29,23 +29,22 @@ func parseRate(s string) (pace, error) {
 	per, ok := map[string]float64{"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[unit]
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !ok || !(n > 0) || math.IsInf(n, 0) {
-		return 0, cli.Usagef("such as 10/s, 600/m, or max for no pause", "--rate is %q", s)
+		return 0, cli.Usagef("use a rate such as 10/s or 600/m, or max for no pause", "--rate is %q", s)
 	}
 	return pace(n / per), nil
 }
 
-func everySo(d time.Duration) (pace, error) {
+func parseEvery(d time.Duration) (pace, error) {
 	if d <= 0 {
 		return 0, cli.Usagef("use --rate max for no pause", "--every is %s, want more than 0", d)
 	}
 	return pace(1 / d.Seconds()), nil
 }
 
-// limiter keeps the pace. A timer is late by a millisecond or so; at a high
-// rate that is many rows, which then go out together, or the rate would be
-// missed. 1/50 s is not seen.
+// limiter returns a limiter with a burst of 1/50 s. Timers fire about a
+// millisecond late: without the burst a high rate would be missed.
 func (p pace) limiter() *rate.Limiter {
-	if p.full() {
+	if p.unlimited() {
 		return rate.NewLimiter(rate.Inf, 1)
 	}
 	return rate.NewLimiter(rate.Limit(p), max(1, int(p/50)))
@@ -54,9 +53,9 @@ func (p pace) limiter() *rate.Limiter {
 func parseMessage(s string) (int, error) {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n < 1 || n > stream.MaxMessage {
-		return 0, cli.Usagef("a size such as 64KiB, up to 960KiB", "--message-size is %q", s)
+		return 0, cli.Usagef("use a size such as 64KiB, 960KiB at most", "--message-size is %q", s)
 	}
 	return int(n), nil
 }
 
-func comma(n int64) string { return humanize.Comma(n) }
+func formatCount(n int64) string { return humanize.Comma(n) }

@@ -44,7 +44,7 @@ func write(t *testing.T, name string, rows int) string {
 	return path
 }
 
-// A log can be looked into while it is written.
+// A safeBuffer can be read while a command writes to it.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -71,7 +71,7 @@ func try(ctx context.Context, stdin io.Reader, args ...string) (status int, stdo
 	return status, out.String(), log.String()
 }
 
-// interruptedSoon is a context as Ctrl-C ends it: without a deadline.
+// interruptedSoon returns a context that ends like Ctrl-C: without a deadline.
 func interruptedSoon(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -79,7 +79,7 @@ func interruptedSoon(t *testing.T) context.Context {
 	return ctx
 }
 
-// lines of the queue, and how often each is there.
+// queuedLines returns the lines of the queue, with how often each is there.
 func queuedLines(t *testing.T, s *natsdtest.Broker) map[string]int {
 	t.Helper()
 	nc, err := s.Connect()
@@ -138,7 +138,7 @@ func TestMistyped(t *testing.T) {
 }
 
 func TestFilesAreCheckedBeforeTheBroker(t *testing.T) {
-	t.Setenv("NATS_URL", "nats://127.0.0.1:1") // no one is there
+	t.Setenv("NATS_URL", "nats://127.0.0.1:1") // no broker
 	bad := filepath.Join(t.TempDir(), "bad.csv")
 	if err := os.WriteFile(bad, []byte("a,b\n1,2\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestPace(t *testing.T) {
 			t.Errorf("%s: %v, %v", s, got, err)
 		}
 	}
-	if got, err := everySo(3 * time.Second); err != nil || got.limiter().Burst() != 1 || got != pace(1./3) {
+	if got, err := parseEvery(3 * time.Second); err != nil || got.limiter().Burst() != 1 || got != pace(1./3) {
 		t.Errorf("every 3s: %v, %v", got, err)
 	}
 }
@@ -168,7 +168,7 @@ func TestFullRate(t *testing.T) {
 	if status != 0 {
 		t.Fatal(stderr)
 	}
-	var r report
+	var r result
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestLimitAcrossFiles(t *testing.T) {
 	}
 }
 
-// Interrupted, it says how to go on; who does so has all rows in the queue.
+// The resume hint of an interrupted producer leads to every row in the queue once.
 func TestInterruptedAndGoneOn(t *testing.T) {
 	s := queue(t, 64<<20)
 	path := write(t, "a.csv", 200)
@@ -205,7 +205,7 @@ func TestInterruptedAndGoneOn(t *testing.T) {
 	}
 	words := regexp.MustCompile(`hint: go on with: producer (.*)`).FindStringSubmatch(stderr)
 	if words == nil {
-		t.Fatalf("no word on how to go on:\n%s", stderr)
+		t.Fatalf("no resume hint:\n%s", stderr)
 	}
 	again := strings.Fields(strings.ReplaceAll(words[1], "100/s", "max"))
 	if status, _, stderr := try(t.Context(), nil, again...); status != 0 {
@@ -222,7 +222,7 @@ func TestInterruptedAndGoneOn(t *testing.T) {
 	}
 }
 
-// What is in flight and not acknowledged is to be sent again.
+// The resume hint covers messages in flight.
 func TestInterruptedWhileTheQueueIsFull(t *testing.T) {
 	queue(t, 100<<10)
 	path := write(t, "a.csv", 40_000)
@@ -256,7 +256,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// A pipe that nothing comes through does not keep the producer from ending.
+// An idle pipe does not keep the producer from ending.
 func TestInterruptedInsidePipe(t *testing.T) {
 	queue(t, 64<<20)
 	r, w := io.Pipe()
@@ -269,7 +269,7 @@ func TestInterruptedInsidePipe(t *testing.T) {
 	}
 }
 
-// What comes down a pipe is sent when it comes.
+// A row from a pipe is sent when it arrives.
 func TestLivePipe(t *testing.T) {
 	queue(t, 64<<20)
 	r, w, err := os.Pipe()
@@ -301,7 +301,7 @@ func TestLivePipe(t *testing.T) {
 
 func TestQuoted(t *testing.T) {
 	for s, want := range map[string]string{"a/b-1.csv": "a/b-1.csv", "": "''", "a b": "'a b'", "it's": `'it'\''s'`} {
-		if got := quoted(s); got != want {
+		if got := shellQuote(s); got != want {
 			t.Errorf("%q: %s, want %s", s, got, want)
 		}
 	}

@@ -1,6 +1,6 @@
 package main
 
-// The result: what is done, and what became of it.
+// The result: counts of rows, as text and JSON.
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"turnstile/internal/stream"
 )
 
-// counts are of rows that are done. The last three are null unless a consumer
-// was asked.
+// counts count the rows that are done. The last three are null unless
+// --confirm stored.
 type counts struct {
 	Rows         int64  `json:"rows"`
 	Messages     int64  `json:"messages"`
@@ -22,19 +22,19 @@ type counts struct {
 	Rejected     *int64 `json:"rejected"`
 }
 
-type fileReport struct {
+type fileResult struct {
 	File   string `json:"file"`
 	Source string `json:"source"`
 	counts
 }
 
-type report struct {
+type result struct {
 	counts
 	Seconds       float64      `json:"seconds"`
 	RowsPerSecond float64      `json:"rows_per_second"`
 	Confirm       string       `json:"confirm"`
 	Interrupted   bool         `json:"interrupted"`
-	Files         []fileReport `json:"files"`
+	Files         []fileResult `json:"files"`
 }
 
 func newCounts(stored bool) counts {
@@ -58,53 +58,53 @@ func (c *counts) add(r stream.Receipt) {
 	c.Rows = *c.Stored + *c.AlreadyThere + *c.Rejected
 }
 
-// rows counts those that are done.
-func (s *sender) rows() int64 {
+// doneRows returns the number of rows that are done.
+func (s *sender) doneRows() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.result.Rows
 }
 
-// report is the result so far.
-func (s *sender) report(interrupted bool) *report {
+// currentResult returns the result so far.
+func (s *sender) currentResult(interrupted bool) *result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.result
 	r.Interrupted = interrupted
-	if s.begun {
-		r.Seconds = time.Since(s.start).Seconds()
+	if s.started {
+		r.Seconds = time.Since(s.startTime).Seconds()
 		r.RowsPerSecond = float64(r.Rows) / r.Seconds
 	}
 	return r
 }
 
-func (r *report) text(w io.Writer) error {
+func (r *result) writeText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s in %s, %.1f s, %s rows/s", count(r.Rows, "row"), count(r.Messages, "message"), r.Seconds, perSecond(r.RowsPerSecond))
+	fmt.Fprintf(&b, "%s in %s, %.1f s, %s rows/s", plural(r.Rows, "row"), plural(r.Messages, "message"), r.Seconds, formatRate(r.RowsPerSecond))
 	if r.Stored == nil {
 		fmt.Fprint(&b, ": queued\n")
 	} else {
-		fmt.Fprintf(&b, ": %s stored, %s already there, %s rejected\n", comma(*r.Stored), comma(*r.AlreadyThere), comma(*r.Rejected))
+		fmt.Fprintf(&b, ": %s stored, %s already there, %s rejected\n", formatCount(*r.Stored), formatCount(*r.AlreadyThere), formatCount(*r.Rejected))
 	}
 	if r.Blank > 0 {
-		fmt.Fprintf(&b, "%s passed over\n", count(r.Blank, "blank record"))
+		fmt.Fprintf(&b, "%s skipped\n", plural(r.Blank, "blank record"))
 	}
 	if len(r.Files) > 1 {
 		for _, f := range r.Files {
-			fmt.Fprintf(&b, "  %s: %s\n", f.File, count(f.Rows, "row"))
+			fmt.Fprintf(&b, "  %s: %s\n", f.File, plural(f.Rows, "row"))
 		}
 	}
 	if r.Rejected != nil && *r.Rejected > 0 {
-		fmt.Fprint(&b, "which rows were rejected, and why: consumer rejects\n")
+		fmt.Fprint(&b, "to list the rejected rows with reasons: consumer rejects\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// perSecond keeps a slow pace from being none.
-func perSecond(rate float64) string {
+// formatRate shows two digits of a slow rate, which would round to 0.
+func formatRate(rate float64) string {
 	if rate < 10 {
 		return fmt.Sprintf("%.2g", rate)
 	}
-	return comma(int64(rate))
+	return formatCount(int64(rate))
 }

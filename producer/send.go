@@ -1,6 +1,6 @@
 package main
 
-// Sending: from the files to the queue, and what to do when it must end early.
+// Sending: preflight check of all files, then their chunks to the publisher.
 
 import (
 	"bytes"
@@ -21,8 +21,9 @@ import (
 	"turnstile/internal/stream"
 )
 
-// A rows is where chunks come from: a file, or a file put in order.
-type rows interface {
+// A chunkReader yields the chunks of a file, in the order of the file or by
+// time.
+type chunkReader interface {
 	Next(maxBytes, maxRecords int) (mta.Chunk, error)
 }
 
@@ -35,29 +36,26 @@ type sender struct {
 	limiter  *rate.Limiter
 	progress *cli.Progress
 
-	begun  bool
-	start  time.Time
-	file   int    // being sent
-	line   uint32 // the first of it that is not on its way
-	before int64  // bytes of the files that are through
+	started   bool
+	startTime time.Time
+	file      int    // index of the file being sent
+	line      uint32 // first line of it that is not given to the publisher
+	bytesRead int64  // of the files before it
 
-	mu     sync.Mutex // guards below, which the publisher writes too
-	result report
+	mu     sync.Mutex // guards result, which the publisher's goroutines update
+	result result
 }
-
-// endWithin is how long what is in flight may take to be done after Ctrl-C.
-const endWithin = time.Second
 
 func newSender(c config, env cli.Env, log *slog.Logger) *sender {
 	return &sender{
 		config: c, env: env, log: log, limiter: c.pace.limiter(),
-		result: report{counts: newCounts(c.stored()), Confirm: c.confirm, Files: []fileReport{}},
+		result: result{counts: newCounts(c.stored()), Confirm: c.confirm, Files: []fileResult{}},
 	}
 }
 
-// send sends all files. It looks into each of them before it sends a row.
+// send checks all files, connects, and sends them.
 func (s *sender) send(ctx context.Context) (err error) {
-	size, err := s.look()
+	size, err := s.preflight()
 	if err != nil {
 		return err
 	}
@@ -65,21 +63,81 @@ func (s *sender) send(ctx context.Context) (err error) {
 	defer cancel(nil)
 	conn, err := s.connect(ctx, cancel)
 	if err != nil {
-		return s.ended(ctx, err)
+		return s.finish(ctx, err)
 	}
 	defer func() { err = errors.Join(err, s.pub.Close(), conn.Close()) }()
-	if s.pace.full() {
+	if s.pace.unlimited() {
 		s.progress = cli.NewProgress(s.env, s.log, "sending", size)
 		defer s.progress.Done()
 	}
 	if s.timeout > 0 {
-		defer s.watch(cancel)()
+		defer s.enforceTimeout(cancel)()
 	}
-	s.begun, s.start = true, time.Now()
+	s.started, s.startTime = true, time.Now()
 	if err := s.sendFiles(ctx); err != nil {
-		return s.ended(ctx, err)
+		return s.finish(ctx, err)
 	}
-	return s.ended(ctx, s.pub.Flush(ctx))
+	return s.finish(ctx, s.pub.Flush(ctx))
+}
+
+// preflight opens and closes every file, so that an unusable one is refused
+// before any row is sent. It returns their total size, or -1 if it is unknown.
+func (s *sender) preflight() (size int64, err error) {
+	paths := map[string]string{} // by source
+	for _, path := range s.files {
+		if path == "-" {
+			s.result.Files = append(s.result.Files, fileResult{path, s.input.Source, newCounts(s.stored())})
+			size = -1
+			continue
+		}
+		file, err := s.open(context.Background(), path)
+		if err != nil {
+			return 0, explainMissing(err, path)
+		}
+		source, n := file.Source(), file.Size()
+		logColumns(s.log, file)
+		if err := file.Close(); err != nil {
+			return 0, err
+		}
+		if other, ok := paths[source]; ok {
+			return 0, cli.Usagef("send them one by one, each with its own --source",
+				"%s and %s have the same data set name, %s", other, path, source)
+		}
+		paths[source] = path
+		s.result.Files = append(s.result.Files, fileResult{path, source, newCounts(s.stored())})
+		if size >= 0 && n >= 0 {
+			size += n
+		} else {
+			size = -1
+		}
+	}
+	return size, nil
+}
+
+func explainMissing(err error, path string) error {
+	if errors.Is(err, os.ErrNotExist) && path == sample {
+		return cli.WithHint(err, "name a FILE, or run producer in the folder that has "+sample)
+	}
+	return err
+}
+
+// open opens a file. --from-line applies to the first file only.
+func (s *sender) open(ctx context.Context, path string) (*mta.File, error) {
+	o := s.input
+	if path != s.files[0] {
+		o.FromLine = 0
+	}
+	return mta.OpenFile(path, stdin(ctx, s.env.Stdin), o)
+}
+
+// logColumns logs which columns of a file are ignored and which are missing.
+func logColumns(log *slog.Logger, file *mta.File) {
+	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
+		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
+	}
+	if absent := file.Columns().Absent(); len(absent) > 0 {
+		log.Info("missing columns are stored as NULL", "source", file.Source(), "columns", strings.Join(absent, ", "))
+	}
 }
 
 // connect waits for the broker and the stream.
@@ -107,6 +165,7 @@ func (s *sender) connect(ctx context.Context, cancel context.CancelCauseFunc) (*
 	return conn, nil
 }
 
+// sendFiles sends all files, or as many rows as --limit allows.
 func (s *sender) sendFiles(ctx context.Context) error {
 	left := s.limit // 0: no limit
 	for i, path := range s.files {
@@ -125,7 +184,7 @@ func (s *sender) sendFiles(ctx context.Context) error {
 	return nil
 }
 
-// sendFile sends a file, or as many of its rows as may be (0: all).
+// sendFile sends up to limit rows of a file; 0 means all.
 func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent int64, err error) {
 	file, err := s.open(ctx, path)
 	if err != nil {
@@ -133,21 +192,21 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if path == "-" {
-		sayColumns(s.log, file)
+		logColumns(s.log, file)
 	}
-	var from rows = file
+	var chunks chunkReader = file
 	if s.order == "time" {
-		sorted, err := sortByTime(ctx, file)
+		sorted, err := orderByTime(ctx, file)
 		if err != nil {
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, sorted.Close()) }()
-		s.blank(sorted.blank)
-		from = sorted
+		s.addBlank(sorted.blank)
+		chunks = sorted
 	}
-	room := max(1, s.message-stream.Overhead(file.Source(), file.Header()))
+	maxBytes := max(1, s.message-stream.Overhead(file.Source(), file.Header()))
 	for limit == 0 || sent < limit {
-		chunk, err := from.Next(room, s.most(limit, sent))
+		chunk, err := chunks.Next(maxBytes, s.maxRecords(limit, sent))
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -159,17 +218,17 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 		}
 		sent += int64(chunk.Records)
 		if s.progress != nil {
-			s.progress.Set(s.before+file.Offset(), s.rows())
+			s.progress.Set(s.bytesRead+file.Offset(), s.doneRows())
 		}
 	}
-	s.before += file.Offset()
+	s.bytesRead += file.Offset()
 	return sent, nil
 }
 
-// most is how many rows a message may have, 0 for as many as fit.
-func (s *sender) most(limit, sent int64) int {
+// maxRecords returns how many rows the next message may have; 0 means no limit.
+func (s *sender) maxRecords(limit, sent int64) int {
 	switch {
-	case !s.pace.full():
+	case !s.pace.unlimited():
 		return 1
 	case limit == 0:
 		return 0
@@ -180,7 +239,7 @@ func (s *sender) most(limit, sent int64) int {
 func (s *sender) sendChunk(ctx context.Context, c mta.Chunk) error {
 	s.line = c.Line
 	if c.Records == 0 {
-		s.blank(int64(c.Blank))
+		s.addBlank(int64(c.Blank))
 	} else {
 		if err := s.limiter.Wait(ctx); err != nil {
 			return err
@@ -196,15 +255,15 @@ func (s *sender) sendChunk(ctx context.Context, c mta.Chunk) error {
 	return ctx.Err()
 }
 
-// blank counts records that have nothing to send.
-func (s *sender) blank(n int64) {
+// addBlank counts blank records, which are not sent.
+func (s *sender) addBlank(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.result.Blank += n
 	s.result.Files[s.file].Blank += n
 }
 
-// done counts what the publisher has done, and logs the row when it is paced.
+// done counts a message that is done. At a limited pace it logs the row.
 func (s *sender) done(r stream.Receipt) {
 	s.mu.Lock()
 	s.result.add(r)
@@ -214,7 +273,7 @@ func (s *sender) done(r stream.Receipt) {
 		}
 	}
 	s.mu.Unlock()
-	if s.pace.full() {
+	if s.pace.unlimited() {
 		return
 	}
 	what, level := "queued", slog.LevelInfo
@@ -229,8 +288,9 @@ func (s *sender) done(r stream.Receipt) {
 	s.log.Log(context.Background(), level, what, "line", r.Chunk.Line, "took", r.Took, "row", strings.TrimRight(string(r.Chunk.Data), "\r\n"))
 }
 
-// watch gives up when nothing gets done for too long. It returns what ends it.
-func (s *sender) watch(cancel context.CancelCauseFunc) (stop func()) {
+// enforceTimeout cancels the command when no row is done for --timeout. It
+// returns a function that ends the check.
+func (s *sender) enforceTimeout(cancel context.CancelCauseFunc) (stop func()) {
 	tick := time.NewTicker(min(100*time.Millisecond, s.timeout))
 	ended := make(chan struct{})
 	go func() {
@@ -249,66 +309,5 @@ func (s *sender) watch(cancel context.CancelCauseFunc) (stop func()) {
 	return func() {
 		tick.Stop()
 		close(ended)
-	}
-}
-
-// look opens each file once: one that can't be used is refused before a row of
-// any is sent. It returns how many bytes there are, -1 if that is not known.
-func (s *sender) look() (size int64, err error) {
-	named := map[string]string{}
-	for _, path := range s.files {
-		if path == "-" {
-			s.result.Files = append(s.result.Files, fileReport{path, s.input.Source, newCounts(s.stored())})
-			size = -1
-			continue
-		}
-		file, err := s.open(context.Background(), path)
-		if err != nil {
-			return 0, missing(err, path)
-		}
-		source, n := file.Source(), file.Size()
-		sayColumns(s.log, file)
-		if err := file.Close(); err != nil {
-			return 0, err
-		}
-		if other, ok := named[source]; ok {
-			return 0, cli.Usagef("send them one by one, each with a --source of its own",
-				"%s and %s would be one data set, %s", other, path, source)
-		}
-		named[source] = path
-		s.result.Files = append(s.result.Files, fileReport{path, source, newCounts(s.stored())})
-		if size >= 0 && n >= 0 {
-			size += n
-		} else {
-			size = -1
-		}
-	}
-	return size, nil
-}
-
-func missing(err error, path string) error {
-	if errors.Is(err, os.ErrNotExist) && path == sample {
-		return cli.WithHint(err, "name a FILE, or start it where the sample is")
-	}
-	return err
-}
-
-// open opens a file. Only the first is taken from a line on.
-func (s *sender) open(ctx context.Context, path string) (*mta.File, error) {
-	o := s.input
-	if path != s.files[0] {
-		o.FromLine = 0
-	}
-	return mta.OpenFile(path, stdin(ctx, s.env.Stdin), o)
-}
-
-// sayColumns says once which columns of a file are passed over, and which it
-// does not have.
-func sayColumns(log *slog.Logger, file *mta.File) {
-	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
-		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
-	}
-	if absent := file.Columns().Absent(); len(absent) > 0 {
-		log.Info("columns the file does not have are stored as NULL", "source", file.Source(), "columns", strings.Join(absent, ", "))
 	}
 }

@@ -1,6 +1,6 @@
 package main
 
-// Standard input that does not outlast Ctrl-C.
+// Interruptible standard input.
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// stdin is env.Stdin until a context ends. Of a file it still tells what kind
-// it is: what comes down a pipe must not wait for a full buffer.
+// stdin returns r, readable until ctx ends. It keeps the Stat method of a file:
+// rows from a pipe must not wait for a full buffer.
 func stdin(ctx context.Context, r io.Reader) io.Reader {
 	i := interruptible{ctx, r}
 	if f, ok := r.(*os.File); ok {
@@ -25,8 +25,8 @@ type interruptibleFile struct {
 
 func (f interruptibleFile) Stat() (os.FileInfo, error) { return f.file.Stat() }
 
-// interruptible reads until a context ends. A read that waits for a pipe or a
-// terminal knows no other end than input; it is then left behind.
+// interruptible reads until ctx ends. A read that blocks on a pipe or terminal
+// can't be cancelled, so its goroutine is abandoned.
 type interruptible struct {
 	ctx context.Context
 	r   io.Reader
@@ -39,7 +39,7 @@ func (i interruptible) Read(p []byte) (int, error) {
 	}
 	read := make(chan result, 1)
 	go func() {
-		// Not into p: after the end it is no longer ours.
+		// Not into p: the caller may reuse p after ctx has ended.
 		b := make([]byte, len(p))
 		n, err := i.r.Read(b)
 		read <- result{b[:n], err}
