@@ -1,5 +1,5 @@
-// Which columns a file has: by name, in any order. Files of every origin have
-// the same columns, but no two origins put them the same way.
+// Columns are found by name, in any order. Files of every origin have the same
+// columns, but each origin orders and writes them differently.
 
 package mta
 
@@ -14,7 +14,7 @@ import (
 	"unicode"
 )
 
-// The columns that are known, in the order of the portal's file.
+// The known columns, in the order of the portal's file.
 const (
 	colTimestamp = iota
 	colDate
@@ -40,21 +40,21 @@ var columnNames = [knownColumns]string{
 
 const timeNeeded = "a time (transit_timestamp, or transit_date and transit_time)"
 
-// Columns is what a header record says.
+// Columns is a parsed header record.
 type Columns struct {
-	at      [knownColumns]int // where a column stands, -1 if it is not there
-	count   int               // of all columns, unknown ones too
+	at      [knownColumns]int // the index of each known column, -1 if absent
+	count   int               // of all columns, including unknown ones
 	ignored []string
-	day     int   // the column with the day, -1 if it is in the one with the time
+	day     int   // the column with the date, -1 if clock has both
 	clock   int   // the column with the time
-	station []run // where the columns of a Station stand
-	fare    []run // where the columns of a Fare stand
+	station []run // the columns of a Station
+	fare    []run // the columns of a Fare
 }
 
-// A run is columns beside each other, first to last.
+// A run is adjacent columns, first to last.
 type run struct{ first, last int }
 
-// ParseColumns reads a header record. The error is a *ColumnsError.
+// ParseColumns parses a header record. The error is a *ColumnsError.
 func ParseColumns(header string) (*Columns, error) {
 	c, bad := parseColumns(header)
 	if bad != nil {
@@ -98,8 +98,8 @@ func parseColumns(header string) (*Columns, *ColumnsError) {
 	return c, nil
 }
 
-// splitHeader uses encoding/csv: it is asked once a file, and is what other
-// programs would read.
+// splitHeader uses encoding/csv, so that the names are those that other programs
+// read. It runs once per file.
 func splitHeader(header string) ([]string, *ColumnsError) {
 	r := csv.NewReader(strings.NewReader(header))
 	r.FieldsPerRecord = -1
@@ -116,8 +116,8 @@ func splitHeader(header string) ([]string, *ColumnsError) {
 	return names, nil
 }
 
-// nameOr is a column's name, or where it stands: pandas writes its index into
-// a column without a name.
+// nameOr returns a column's name, or its number if it has none. pandas writes
+// its index into a column without a name.
 func nameOr(name string, i int) string {
 	if name = strings.TrimSpace(name); name == "" {
 		return "column " + strconv.Itoa(i+1) + " (no name)"
@@ -138,8 +138,8 @@ func (c *Columns) missing() []string {
 	return missing
 }
 
-// chooseTime settles which columns say when. Some files have a day and a time
-// beside it, some one column for both, and one calls its time of day
+// chooseTime decides which columns have the time. Some files have a date and a
+// time of day, some have one column for both, and one kind calls its time of day
 // transit_timestamp.
 func (c *Columns) chooseTime() {
 	spare := -1
@@ -158,8 +158,8 @@ func (c *Columns) chooseTime() {
 
 func (c *Columns) has(col int) bool { return c.at[col] >= 0 }
 
-// runs is where columns stand, neighbours taken together: their bytes make one
-// key without being split up.
+// runs groups columns that are adjacent in the file. The bytes of a run are part
+// of a key without being split into fields.
 func (c *Columns) runs(cols ...int) []run {
 	var at []int
 	for _, col := range cols {
@@ -179,10 +179,10 @@ func (c *Columns) runs(cols ...int) []run {
 	return runs
 }
 
-// Ignored are the columns that are not stored, as the header spells them.
+// Ignored returns the columns that are not stored, as the header spells them.
 func (c *Columns) Ignored() []string { return slices.Clone(c.ignored) }
 
-// Absent are the columns that the header lacks and that are stored as NULL.
+// Absent returns the columns that the header lacks. They are stored as NULL.
 func (c *Columns) Absent() []string {
 	var absent []string
 	for col, name := range columnNames {
@@ -193,13 +193,12 @@ func (c *Columns) Absent() []string {
 	return absent
 }
 
-// maxHeader leaves a message room for its rows: the header travels with each.
-// It holds for strangers' messages as well, or a parser would keep whatever
-// they call columns.
+// maxHeader leaves room for rows in a message, because each message carries the
+// header. It also bounds what the parser caches for messages of other programs.
 const maxHeader = 8 << 10
 
-// cleanHeader makes a header record fit to travel as a message header, which
-// must be one line of text. A name in it may lose a line break so, nothing else.
+// cleanHeader makes a header record fit for a message header, which is one line
+// of text: each control character becomes a space.
 func cleanHeader(rec string) string {
 	line := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -210,14 +209,12 @@ func cleanHeader(rec string) string {
 	return strings.TrimSpace(line)
 }
 
-// What is wrong with a header, in words that lead to a right one.
-
-// A ColumnsError is a header that can't be used. Its Hint says what to type.
+// A ColumnsError is a header record that can't be used.
 type ColumnsError struct {
 	Path      string   // the file, "" where there is none
-	Missing   []string // needed columns that are not there
-	Duplicate []string // columns that are there more than once
-	Found     []string // what the header has
+	Missing   []string // required columns that are absent
+	Duplicate []string // columns that occur more than once
+	Found     []string // the columns of the header
 	Problem   string   // anything else, "" otherwise
 }
 
@@ -228,7 +225,7 @@ func (e *ColumnsError) Error() string {
 	return "mta: " + e.Path + ": " + e.reason()
 }
 
-// reason is the error without its operand, as a reject says it.
+// reason is the error without its operand: the reason of a reject.
 func (e *ColumnsError) reason() string {
 	var parts []string
 	if e.Problem != "" {

@@ -1,5 +1,6 @@
-// Stations and fares are held once: a row's hundred bytes of station become a
-// number by one look-up of the bytes as they stand in the record.
+// Dimensions hold each station and each fare once. A row refers to them by
+// number, and the number is found by the raw bytes of the row's fields, so that
+// a hundred bytes of station cost one look-up and no parsing.
 
 package mta
 
@@ -8,26 +9,34 @@ import (
 	"sync/atomic"
 )
 
-// How much a parser holds before it starts anew. There are some hundred
-// stations and a dozen fares; only a stranger's rows can bring so many.
+// Limits of what a parser caches before it starts with an empty cache. The real
+// data has some hundred stations and a dozen fares; only hostile input has more.
 const (
-	mostDimensions = 1 << 16
-	mostHeld       = 32 << 20
-	mostSpaces     = 64
+	maxDimensions = 1 << 16
+	maxHeldBytes  = 32 << 20
+	maxLayouts    = 64
 )
 
-// epochs makes every Epoch of a process another one, so that what was derived
-// from one parser's numbers is never taken for another's.
+// epochs numbers the caches of a process, so that whatever was derived from one
+// parser's numbers is never applied to another's.
 var epochs atomic.Uint64
 
-// A space is what is known of one header record: where its columns stand, and
-// the numbers of stations and fares by their bytes in a record. The same bytes
-// mean something else under other columns.
-type space struct {
+// A layout caches what is known of one header record: its columns, and the
+// numbers of the stations and fares seen under it. The cache is per header
+// because the same bytes mean something else under other columns.
+type layout struct {
 	columns  *Columns
 	reason   string // why no record under this header can be a ride, or ""
 	stations map[string]uint32
 	fares    map[string]uint32
+}
+
+func newLayout(header string) *layout {
+	columns, err := parseColumns(header)
+	if err != nil {
+		return &layout{reason: err.reason()}
+	}
+	return &layout{columns: columns, stations: map[string]uint32{}, fares: map[string]uint32{}}
 }
 
 // A dictionary numbers stations and fares.
@@ -35,8 +44,8 @@ type dictionary struct {
 	dims     Dimensions
 	stations map[Station]uint32
 	fares    map[Fare]uint32
-	spaces   map[string]*space
-	held     int // bytes of the keys of spaces and of what is in them
+	layouts  map[string]*layout // by header record
+	held     int                // bytes of the keys of layouts and of their caches
 }
 
 func newDictionary() dictionary {
@@ -44,75 +53,66 @@ func newDictionary() dictionary {
 		dims:     Dimensions{Epoch: epochs.Add(1)},
 		stations: map[Station]uint32{},
 		fares:    map[Fare]uint32{},
-		spaces:   map[string]*space{},
+		layouts:  map[string]*layout{},
 	}
 }
 
-// full tells whether it is time for a new one.
+// full tells whether the dictionary has reached a limit and must be replaced.
 func (d *dictionary) full() bool {
-	return len(d.dims.Stations)+len(d.dims.Fares) > mostDimensions || d.held > mostHeld || len(d.spaces) > mostSpaces
+	return len(d.dims.Stations)+len(d.dims.Fares) > maxDimensions || d.held > maxHeldBytes || len(d.layouts) > maxLayouts
 }
 
-func (d *dictionary) space(header string) *space {
-	s, ok := d.spaces[header]
+func (d *dictionary) layout(header string) *layout {
+	l, ok := d.layouts[header]
 	if !ok {
-		s = newSpace(header)
-		d.spaces[header] = s
+		l = newLayout(header)
+		d.layouts[header] = l
 		d.held += len(header)
 	}
-	return s
+	return l
 }
 
-func newSpace(header string) *space {
-	columns, bad := parseColumns(header)
-	if bad != nil {
-		return &space{reason: bad.reason()}
-	}
-	return &space{columns: columns, stations: map[string]uint32{}, fares: map[string]uint32{}}
-}
-
-// addStation numbers a station under the bytes it was read from. Its number is
-// that of an equal one, if another dialect has brought it.
-func (d *dictionary) addStation(s *space, key []byte, station Station) uint32 {
-	n, ok := d.stations[station]
-	if !ok {
-		n = uint32(len(d.dims.Stations))
-		d.dims.Stations = append(d.dims.Stations, station)
-		d.stations[station] = n
-	}
-	s.stations[string(key)] = n
+// addStation numbers a station and caches the number under its raw bytes.
+// Equal stations share a number, whatever dialect they were written in.
+func (d *dictionary) addStation(l *layout, key []byte, station Station) uint32 {
 	d.held += 2 * len(key)
+	return number(&d.dims.Stations, d.stations, l.stations, key, station)
+}
+
+// addFare numbers a fare in the same way.
+func (d *dictionary) addFare(l *layout, key []byte, fare Fare) uint32 {
+	d.held += 2 * len(key)
+	return number(&d.dims.Fares, d.fares, l.fares, key, fare)
+}
+
+// number returns the index of value in list, appending it if it is new, and
+// caches the index under key.
+func number[T comparable](list *[]T, numbers map[T]uint32, cache map[string]uint32, key []byte, value T) uint32 {
+	n, ok := numbers[value]
+	if !ok {
+		n = uint32(len(*list))
+		*list = append(*list, value)
+		numbers[value] = n
+	}
+	cache[string(key)] = n
 	return n
 }
 
-func (d *dictionary) addFare(s *space, key []byte, fare Fare) uint32 {
-	n, ok := d.fares[fare]
-	if !ok {
-		n = uint32(len(d.dims.Fares))
-		d.dims.Fares = append(d.dims.Fares, fare)
-		d.fares[fare] = n
-	}
-	s.fares[string(key)] = n
-	d.held += 2 * len(key)
-	return n
+// A lastKey remembers the key of the previous row and its number. Files are in
+// order of time and, within an hour, of stations: most rows repeat the station
+// of the row before, and comparing bytes is faster than a map look-up.
+type lastKey struct {
+	layout *layout
+	key    []byte // the spans, a NUL after each
+	n      uint32
 }
 
-// What one row has, the next one has too, mostly: files are in order of time,
-// and of stations within an hour. Comparing is faster than looking up.
-
-// A memo remembers the last key that was looked up in a space, and its number.
-type memo struct {
-	of  *space
-	key []byte // the spans, a NUL after each
-	n   uint32
-}
-
-// is tells whether these fields are what is remembered.
-func (m *memo) is(s *space, f fields, runs []run) bool {
-	if m.of != s {
+// matches tells whether these fields are the remembered ones.
+func (k *lastKey) matches(l *layout, f fields, runs []run) bool {
+	if k.layout != l {
 		return false
 	}
-	rest := m.key
+	rest := k.key
 	for _, run := range runs {
 		span := f.span(run.first, run.last)
 		if len(rest) <= len(span) || rest[len(span)] != 0 || !bytes.Equal(rest[:len(span)], span) {
@@ -123,30 +123,9 @@ func (m *memo) is(s *space, f fields, runs []run) bool {
 	return len(rest) == 0
 }
 
-func (m *memo) set(s *space, f fields, runs []run, n uint32) {
-	m.of, m.key, m.n = s, m.key[:0], n
+func (k *lastKey) set(l *layout, f fields, runs []run, n uint32) {
+	k.layout, k.key, k.n = l, k.key[:0], n
 	for _, run := range runs {
-		m.key = append(append(m.key, f.span(run.first, run.last)...), 0)
+		k.key = append(append(k.key, f.span(run.first, run.last)...), 0)
 	}
-}
-
-// A clock remembers the last time that was read from one column.
-type clock struct {
-	text []byte
-	at   int64
-}
-
-// when is the other when, which is not asked twice in a row for the same.
-func (c *clock) when(f fields, columns *Columns) (at int64, column, reason string) {
-	if columns.day >= 0 {
-		return when(f, columns)
-	}
-	text := f.bare(columns.at[columns.clock])
-	if len(text) > 0 && bytes.Equal(text, c.text) {
-		return c.at, "", ""
-	}
-	if at, column, reason = when(f, columns); reason == "" {
-		c.text, c.at = append(c.text[:0], text...), at
-	}
-	return at, column, reason
 }

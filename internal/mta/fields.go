@@ -1,6 +1,6 @@
-// Fields of a record. The framer has already found the record sound, so
-// nothing can be wrong here, and a field is a span of bytes that need not be
-// copied to be looked up.
+// Fields of a record, and the numbers in them. The framer has already checked
+// the record, so splitting cannot fail. A field is a span of the record's bytes
+// and is only copied when it is stored.
 
 package mta
 
@@ -12,15 +12,15 @@ import (
 	"strconv"
 )
 
-// split appends where each field of a sound record ends: at its comma, or at
-// the end of the record. The next one begins a byte later.
+// split appends where each field of a well-formed record ends: at its comma, or
+// at the end of the record. The next field begins one byte later.
 func split(rec []byte, ends []int) []int {
 	for i := 0; ; i++ {
 		if i < len(rec) && rec[i] == '"' {
-			i = closing(rec, i+1) + 1
+			i = closingQuote(rec, i+1) + 1
 			ends = append(ends, i)
 		} else {
-			ends = unquoted(rec, i, ends)
+			ends = splitUnquoted(rec, i, ends)
 			i = ends[len(ends)-1]
 		}
 		if i >= len(rec) {
@@ -29,10 +29,10 @@ func split(rec []byte, ends []int) []int {
 	}
 }
 
-// unquoted appends where the fields from i on end, up to the one before a
-// quoted one. It looks at eight bytes at a time: fields are so short that a
-// search for each takes longer to start than to find.
-func unquoted(rec []byte, i int, ends []int) []int {
+// splitUnquoted appends where the fields from i on end, up to the last one
+// before a quoted field. It examines eight bytes at a time, because fields are
+// short: calling bytes.IndexByte for each costs more than the search.
+func splitUnquoted(rec []byte, i int, ends []int) []int {
 	const (
 		commas = 0x2c2c2c2c2c2c2c2c
 		low    = 0x7f7f7f7f7f7f7f7f
@@ -61,13 +61,13 @@ func unquoted(rec []byte, i int, ends []int) []int {
 	return append(ends, len(rec))
 }
 
-// fields is a record that was split.
+// fields is a split record.
 type fields struct {
 	rec  []byte
 	ends []int
 }
 
-// span is the bytes of neighbouring fields as they stand in the record.
+// span returns the raw bytes of adjacent fields.
 func (f fields) span(first, last int) []byte {
 	start := 0
 	if first > 0 {
@@ -76,9 +76,9 @@ func (f fields) span(first, last int) []byte {
 	return f.rec[start:f.ends[last]]
 }
 
-// bare is a field without the quotes around it. Quotes and line endings inside
-// are as they stand, which will do for what can't have any.
-func (f fields) bare(i int) []byte {
+// unquoted returns a field without its surrounding quotes. Escapes inside are
+// left as they are, which is enough for numbers and times: they have none.
+func (f fields) unquoted(i int) []byte {
 	b := f.span(i, i)
 	if len(b) >= 2 && b[0] == '"' {
 		return b[1 : len(b)-1]
@@ -86,10 +86,10 @@ func (f fields) bare(i int) []byte {
 	return b
 }
 
-// text is what a field says, the same as encoding/csv reads: a line ending
-// inside quotes is \n, whatever it was.
+// text returns a field's value as encoding/csv reads it: \r\n inside quotes
+// becomes \n.
 func (f fields) text(i int) string {
-	raw, b := f.span(i, i), f.bare(i)
+	raw, b := f.span(i, i), f.unquoted(i)
 	if len(b) < len(raw) {
 		b = bytes.ReplaceAll(b, []byte(`""`), []byte(`"`))
 		b = bytes.ReplaceAll(b, []byte("\r\n"), newline)
@@ -97,8 +97,7 @@ func (f fields) text(i int) string {
 	return string(b)
 }
 
-// Numbers: counts of people, and degrees.
-
+// What can be wrong with a number, as the end of a sentence that has the value.
 const (
 	notCount     = "want a whole number of 0 or more"
 	hugeCount    = "more than can be counted"
@@ -107,8 +106,9 @@ const (
 	notLongitude = "want degrees from -180 to 180"
 )
 
-// parseCount reads digits, in groups of three with commas if at all, and an
-// optional .0, which the API adds. The problem is "" if there is none.
+// parseCount reads digits, with or without commas between groups of three, and
+// an optional .0, which the portal's API adds. The problem is "" if it is a
+// count.
 func parseCount(b []byte) (count int64, problem string) {
 	if n := len(b); n > 2 && b[n-1] == '0' && b[n-2] == '.' {
 		b = b[:n-2]
@@ -116,7 +116,7 @@ func parseCount(b []byte) (count int64, problem string) {
 	if len(b) == 0 {
 		return 0, notCount
 	}
-	group := -1 // digits since the last comma; -1: no comma so far
+	group := -1 // digits since the last comma; -1: no comma yet
 	for i, c := range b {
 		switch {
 		case c == ',' && i >= 1 && i <= 3 && group == -1, c == ',' && group == 3:
@@ -140,12 +140,13 @@ func parseCount(b []byte) (count int64, problem string) {
 	return count, ""
 }
 
-// parseDegrees reads a coordinate; nothing is no coordinate.
-func parseDegrees(s string, most float64, outside string) (Number, string) {
+// parseDegrees reads a coordinate of at most limit degrees either way. An empty
+// one is not Valid.
+func parseDegrees(s string, limit float64, outside string) (Number, string) {
 	if s == "" {
 		return Number{}, ""
 	}
-	for _, c := range []byte(s) { // ParseFloat knows inf, nan, 0x1p-2 and 1_0, too
+	for _, c := range []byte(s) { // ParseFloat accepts inf, nan, 0x1p-2 and 1_0 as well
 		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
 			return Number{}, notDegrees
 		}
@@ -154,7 +155,7 @@ func parseDegrees(s string, most float64, outside string) (Number, string) {
 	if err != nil {
 		return Number{}, notDegrees
 	}
-	if math.Abs(f) > most {
+	if math.Abs(f) > limit {
 		return Number{}, outside
 	}
 	return Number{F: f, Valid: true}, ""

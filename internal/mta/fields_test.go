@@ -36,7 +36,7 @@ func TestDegrees(t *testing.T) {
 		n, problem := parseDegrees(value, 90, notLatitude)
 		if problem == "" {
 			var ok bool
-			if problem, ok = n.show(); !ok {
+			if problem, ok = n.text(); !ok {
 				problem = "NULL"
 			}
 		}

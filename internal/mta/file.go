@@ -1,4 +1,5 @@
-// A CSV file as a stream of chunks: what the producer, load and verify read.
+// A File is a CSV file read as a stream of chunks, by the producer, by load and
+// by verify.
 
 package mta
 
@@ -14,14 +15,14 @@ import (
 	"unicode/utf8"
 )
 
-// FileOptions say how a file is to be read.
+// FileOptions say how to read a file.
 type FileOptions struct {
 	Source   string // the data set's name; "" takes the file's base name without .gz
-	Columns  string // the header record, for a file that has none: its line 1 is a row
-	FromLine uint32 // records that start before this line are passed over
+	Columns  string // the header record, for a file without one: its line 1 is a row
+	FromLine uint32 // skips the records that start before this line
 }
 
-// A File is a CSV file being read. It is for one goroutine, except for Offset.
+// A File is an open CSV file. It is for one goroutine, except for Offset.
 type File struct {
 	*input
 	path    string
@@ -32,11 +33,11 @@ type File struct {
 
 	scan scanner
 	line uint64 // of the record at scan.pos
-	long []byte // what is kept of a line too long to carry
+	long []byte // the start of a line longer than MaxRecord
 }
 
-// OpenFile opens a file, or stdin for "-" (Source is required then). What can't
-// be used is refused with an error that has a Hint() string.
+// OpenFile opens a file, or stdin for "-", which needs a Source. For a file that
+// can't be used the error is a *FileError or a *ColumnsError.
 func OpenFile(path string, stdin io.Reader, o FileOptions) (*File, error) {
 	if path == "-" {
 		if o.Source == "" {
@@ -58,22 +59,22 @@ func OpenFile(path string, stdin io.Reader, o FileOptions) (*File, error) {
 	return f, nil
 }
 
-// NewFile reads CSV from r, which stays open. Source is required.
+// NewFile reads CSV from r, which Close does not close. It needs a Source.
 func NewFile(r io.Reader, o FileOptions) (*File, error) {
 	return newFile(o.Source, r, nil, o)
 }
 
-func newFile(path string, r io.Reader, ours io.Closer, o FileOptions) (*File, error) {
+func newFile(path string, r io.Reader, closer io.Closer, o FileOptions) (*File, error) {
 	if err := CheckSource(o.Source); err != nil {
 		return nil, err
 	}
-	f := &File{input: &input{file: ours}, path: path, source: o.Source, from: uint64(o.FromLine), line: 1}
+	f := &File{input: &input{closer: closer}, path: path, source: o.Source, from: uint64(o.FromLine), line: 1}
 	err := f.stat(path, r)
 	if err != nil {
 		return nil, err
 	}
 	f.scan.live = f.live
-	if f.scan.r, err = text(counter{r, &f.count}); err == nil {
+	if f.scan.r, err = plainText(countingReader{r, &f.count}); err == nil {
 		err = f.readHeader(o.Columns)
 	}
 	if e, ok := errors.AsType[*FileError](err); ok && e.Path == "" {
@@ -90,23 +91,23 @@ func newFile(path string, r io.Reader, ours io.Closer, o FileOptions) (*File, er
 	return f, nil
 }
 
-// readHeader takes the columns from the first record that is not blank, or
-// from what the user typed for a file without a header.
+// readHeader takes the columns from typed, or else from the first record that
+// is not blank.
 func (f *File) readHeader(typed string) error {
 	header := typed
 	for header == "" {
 		r, err := f.scan.record()
 		switch {
-		case err == io.EOF: // not a wrapped one, see scanner.fill
+		case err == io.EOF: // not a wrapped io.EOF, see scanner.fill
 			return &FileError{Problem: "is empty", hint: "want a header record, then rows"}
 		case err != nil:
 			return err
-		case r.fault != sound:
+		case r.fault != wellFormed:
 			return &ColumnsError{Problem: "line 1 is not a header record: " + r.fault.reason()}
 		case !r.blank:
 			header = string(f.scan.data[f.scan.pos:][:r.size])
 		}
-		f.pass(r)
+		f.advance(r)
 		f.scan.release()
 	}
 	f.header = cleanHeader(header)
@@ -115,131 +116,129 @@ func (f *File) readHeader(typed string) error {
 	return err
 }
 
-// Header is the header record, as it travels in [Chunk].Columns.
+// Header returns the header record, as in [Chunk].Columns.
 func (f *File) Header() string { return f.header }
 
-// Source is the data set's name.
+// Source returns the data set's name.
 func (f *File) Source() string { return f.source }
 
-// Columns says which columns the file has.
+// Columns returns which columns the file has.
 func (f *File) Columns() *Columns { return f.columns }
 
-// Next returns the next records, adjacent in the file: at most maxBytes of
-// them (but always one record) and at most maxRecords that are not blank (0:
-// no limit). It returns io.EOF at the end. Data is valid until the next call.
+// Next returns the next chunk: at most maxBytes (but at least one record) and at
+// most maxRecords that are not blank (0: no limit). It returns io.EOF at the
+// end. Data is valid until the next call.
 //
-// A faulty record travels alone. A chunk with Records == 0 has nothing but
+// A faulty record has a chunk of its own. A chunk with Records == 0 has only
 // blank records: at the end of a file, before a faulty record, or where they
-// fill maxBytes. There is nothing in it to send, only Blank to count.
+// fill maxBytes. It need not be sent.
 func (f *File) Next(maxBytes, maxRecords int) (Chunk, error) {
 	f.scan.release()
-	if err := f.passTo(f.from); err != nil {
-		return Chunk{}, f.failed(err)
+	if err := f.skipTo(f.from); err != nil {
+		return Chunk{}, f.readError(err)
 	}
 	c := Chunk{Source: f.source, Columns: f.header, Line: uint32(f.line)}
 	for maxRecords <= 0 || c.Records < maxRecords {
 		r, err := f.scan.record()
 		size := f.scan.pos - f.scan.start
 		switch {
-		case err != nil && size > 0: // first what is whole; the error comes again
+		case err != nil && size > 0: // whole records first; the next call returns the error
 			return f.chunk(c), nil
 		case err != nil:
-			return Chunk{}, f.failed(err)
-		case size > 0 && (r.fault != sound || size+r.size > maxBytes):
+			return Chunk{}, f.readError(err)
+		case size > 0 && (r.fault != wellFormed || size+r.size > maxBytes):
 			return f.chunk(c), nil
 		case f.line > math.MaxUint32:
-			return f.tooManyLines(c)
-		case r.fault == long:
+			return f.lineLimit(c)
+		case r.fault == longLine:
 			return f.longLine(c)
 		}
-		f.pass(r)
+		f.advance(r)
 		if r.blank {
 			c.Blank++
 		} else {
 			c.Records++
 		}
-		if r.fault != sound {
+		if r.fault != wellFormed {
 			break
 		}
 	}
 	return f.chunk(c), nil
 }
 
-// chunk gives c all that was passed since the last one.
+// chunk gives c the bytes that were framed since the last chunk.
 func (f *File) chunk(c Chunk) Chunk {
 	c.Data = f.scan.data[f.scan.start:f.scan.pos:f.scan.pos]
 	return c
 }
 
-func (f *File) pass(r record) {
+func (f *File) advance(r record) {
 	f.scan.skip(r)
 	f.line += uint64(r.lines)
 }
 
-// passTo passes over all records that start before a line.
-func (f *File) passTo(line uint64) error {
+// skipTo skips all records that start before a line.
+func (f *File) skipTo(line uint64) error {
 	for f.line < line {
 		r, err := f.scan.record()
 		switch {
 		case err != nil:
 			return err
-		case r.fault == long:
-			if _, err := f.passLong(); err != nil {
+		case r.fault == longLine:
+			if _, err := f.skipLongLine(); err != nil {
 				return err
 			}
 		default:
-			f.pass(r)
+			f.advance(r)
 		}
 		f.scan.release()
 	}
 	return nil
 }
 
-// longLine makes a chunk of a line that is too long to carry: the beginning
-// and how long it was.
+// longLine returns the chunk for a line longer than MaxRecord: its start and its
+// length.
 func (f *File) longLine(c Chunk) (Chunk, error) {
 	f.long = append(f.long[:0], f.scan.data[f.scan.pos:][:MaxRecord]...)
-	length, err := f.passLong()
+	length, err := f.skipLongLine()
 	if err != nil {
-		return Chunk{}, f.failed(err)
+		return Chunk{}, f.readError(err)
 	}
 	c.Data, c.Length, c.Records = f.long, length, 1
 	return c, nil
 }
 
-func (f *File) passLong() (length int64, err error) {
+func (f *File) skipLongLine() (length int64, err error) {
 	length, lines, err := f.scan.skipLine()
 	f.line += uint64(lines)
 	return length, err
 }
 
-// failed names the file in what reading it ended with, if not with its end.
-func (f *File) failed(err error) error {
-	if err == io.EOF { // not a wrapped one, see scanner.fill
+// readError adds the file's name to an error, except to io.EOF.
+func (f *File) readError(err error) error {
+	if err == io.EOF { // not a wrapped io.EOF, see scanner.fill
 		return err
 	}
 	return fmt.Errorf("mta: %s: read: %w", f.path, err)
 }
 
-// tooManyLines ends a file whose next record has no number: what is before it
-// is returned first.
-func (f *File) tooManyLines(c Chunk) (Chunk, error) {
+// lineLimit ends a file whose next record is beyond the largest line number. It
+// returns the records before that one first.
+func (f *File) lineLimit(c Chunk) (Chunk, error) {
 	if f.scan.pos > f.scan.start {
 		return f.chunk(c), nil
 	}
 	return Chunk{}, fmt.Errorf("mta: %s: more than %d lines", f.path, uint32(math.MaxUint32))
 }
 
-// The name of a data set: half of a row's identity, so it is checked once,
-// where it is made.
-
 // ReservedSource is a name that no data set may have. Package ingest records
 // foreign messages under it.
 const ReservedSource = "(foreign)"
 
-const maxSource = 200 // bytes; it travels in a subject and in a header
+const maxSource = 200 // bytes; a subject and a header carry it
 
-// CheckSource says what is wrong with a data set's name, if anything.
+// CheckSource returns a *FileError for a name that a data set can't have. The
+// name is half of a row's identity.
 func CheckSource(name string) error {
 	problem := ""
 	switch {
@@ -264,8 +263,8 @@ func CheckSource(name string) error {
 	}
 }
 
-// sourceOf is the name a file has unless it is given another: simple enough to
-// say in one sentence, so that no one is surprised.
+// sourceOf returns the default name of a file's data set: its base name without
+// .gz.
 func sourceOf(path string) string {
 	name := filepath.Base(path)
 	if ext := filepath.Ext(name); strings.EqualFold(ext, ".gz") {
@@ -274,8 +273,7 @@ func sourceOf(path string) string {
 	return name
 }
 
-// A FileError is a file that can't be used, or can't be named. Its Hint says
-// what to type.
+// A FileError is a file that can't be used, or a data set's name that can't.
 type FileError struct {
 	Path    string // "" where no file is involved
 	Problem string
@@ -292,14 +290,14 @@ func (e *FileError) Error() string {
 // Hint says what to do about it.
 func (e *FileError) Hint() string { return e.hint }
 
-// shorten cuts a value to what fits into a sentence.
+// shorten truncates a value so that it fits into a sentence.
 func shorten(s string) string {
-	const most = 60
-	if len(s) <= most {
+	const limit = 60
+	if len(s) <= limit {
 		return s
 	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+	cut := limit
+	for cut > limit-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
 		cut--
 	}
 	return s[:cut] + "..."

@@ -79,7 +79,7 @@ func TestOpenFile(t *testing.T) {
 	}
 }
 
-// TestRefused has what a file is refused for, and the hint that helps.
+// TestRefused has every reason to refuse a file, with its hint.
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ name, data, problem, hint string }{
 		{"empty.csv", "", "is empty", "header"},
@@ -176,19 +176,19 @@ func TestFromLine(t *testing.T) {
 	}
 }
 
-// Where a file is cut into messages must not matter: neither to what its rows
-// become, nor to what is wrong with them.
+// The place where a file is divided into messages must not change how its records
+// are classified.
 
 const shortHeader = "transit_timestamp,station_complex_id,ridership"
 
-// A judged record is what became of it.
+// A judged record is one record with its classification.
 type judged struct {
 	line int64
 	raw  string
 	says string // the ride column by column, or the reject
 }
 
-// judgements are all of a part's, by line.
+// judgements returns the classified records of a part, by line.
 func judgements(p *Parser, c Chunk) (all []judged, blank int) {
 	part := p.Parse(c)
 	dims := p.Dimensions()
@@ -254,7 +254,7 @@ func through(t testing.TB, data []byte, header string, how cut) (all []judged, b
 			t.Fatalf("%+v: the chunk of line %d does not follow on", how, c.Line)
 		}
 		if rest = rest[len(c.Data):]; c.Length != 0 {
-			size, _ := lineEnd(rest)
+			size, _ := wholeLine(rest)
 			rest = rest[size:]
 		}
 		p.Begin()
@@ -282,10 +282,10 @@ func sameWhereverCut(t testing.TB, data []byte, header string, how cut) {
 		t.Fatalf("%d records were framed, %d parsed", len(framed), len(want))
 	}
 	for i, r := range framed {
-		if int64(r.line) != want[i].line || !strings.HasPrefix(r.raw, want[i].raw) || r.fault != long && r.raw != want[i].raw {
+		if int64(r.line) != want[i].line || !strings.HasPrefix(r.raw, want[i].raw) || r.fault != longLine && r.raw != want[i].raw {
 			t.Errorf("record %d was framed as %d:%.100q and parsed as %d:%.100q", i, r.line, r.raw, want[i].line, want[i].raw)
 		}
-		if r.fault != sound && !strings.HasPrefix(want[i].says, "reject") {
+		if r.fault != wellFormed && !strings.HasPrefix(want[i].says, "reject") {
 			t.Errorf("line %d is faulty and became a %s", r.line, want[i].says)
 		}
 	}

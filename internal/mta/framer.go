@@ -1,5 +1,6 @@
-// Where records begin and end, and nothing else: the producer frames without
-// parsing, and the consumer frames a message again by the same rules.
+// The framer finds where records begin and end, and nothing else. The producer
+// frames without parsing. The consumer frames each message again, by the same
+// rules. The scanner frames what it reads from a file, in bounded memory.
 
 package mta
 
@@ -9,24 +10,24 @@ import (
 	"io"
 )
 
-// window is how far a framer looks for the end of a record: its longest
-// content and a CRLF. What has not ended in it never will.
+// window is how far a framer searches for the end of a record: the longest
+// content and a CRLF. A record that has not ended by then is faulty.
 const window = MaxRecord + 2
 
-// A fault is what keeps a record from being one.
+// A fault is why a stretch of bytes is not a well-formed record.
 type fault uint8
 
 const (
-	sound     fault = iota
-	unclosed        // a quote that is not closed before the data, or MaxRecord, ends
-	afterward       // text between a closing quote and the next comma
-	bare            // a quote inside a field that does not start with one
-	long            // a line longer than MaxRecord; where it ends is not known
+	wellFormed     fault = iota
+	unclosedQuote        // a quote that is not closed before the data, or MaxRecord, ends
+	textAfterQuote       // text between a closing quote and the next comma
+	bareQuote            // a quote inside a field that does not start with one
+	longLine             // a line longer than MaxRecord; where it ends is not known
 )
 
-// A record is the stretch of bytes a framer found.
+// A record is the stretch of bytes that a framer found.
 type record struct {
-	size  int // with line ending; of a long one, only what was looked at
+	size  int // with line ending; of a long line, only the bytes examined
 	lines int // line endings in it
 	fault fault
 	blank bool
@@ -34,8 +35,8 @@ type record struct {
 
 // A framer cuts data into records from pos on. It agrees with encoding/csv
 // wherever that finds no quote error and no record exceeds MaxRecord. A record
-// with a quote error is cut back to its first line, because where it would end
-// is a guess, and the next line may be a good one.
+// with a quote error is reduced to its first line: where it would end is a
+// guess, and the next line may be well-formed.
 type framer struct {
 	data  []byte
 	pos   int
@@ -43,13 +44,13 @@ type framer struct {
 	quote int  // the first quote at or after pos; stale if before pos
 }
 
-// set gives the framer other data, or the same data in another place.
-func (f *framer) set(data []byte, pos int, final bool) {
+// reset gives the framer other data, or the same data at another address.
+func (f *framer) reset(data []byte, pos int, final bool) {
 	*f = framer{data: data, pos: pos, final: final, quote: -1}
 }
 
-// next frames the record at pos without going past it. It is not ok at the end
-// of the data, and where it takes more data to tell.
+// next frames the record at pos without advancing. ok is false at the end of
+// the data, and where more data is needed to decide.
 func (f *framer) next() (r record, ok bool) {
 	rest := f.data[f.pos:]
 	if len(rest) == 0 {
@@ -57,7 +58,7 @@ func (f *framer) next() (r record, ok bool) {
 	}
 	w := rest[:min(len(rest), window)]
 	line, ok := f.line(w)
-	if !ok || line.fault != sound {
+	if !ok || line.fault != wellFormed {
 		return line, ok
 	}
 	if f.firstQuote() >= f.pos+line.size {
@@ -65,17 +66,17 @@ func (f *framer) next() (r record, ok bool) {
 		return line, true
 	}
 	r, ok = f.quoted(w, f.quote-f.pos, line)
-	if ok && r.fault == sound {
+	if ok && r.fault == wellFormed {
 		r.blank = isBlank(w[:r.size])
 	}
 	return r, ok
 }
 
-// skip goes past a record.
+// skip advances past a record.
 func (f *framer) skip(r record) { f.pos += r.size }
 
-// firstQuote is where the next quote stands, or len(data). It is remembered,
-// so that data without quotes is searched once and not once a record.
+// firstQuote returns where the next quote is, or len(data). It is cached, so
+// that data without quotes is searched once and not once per record.
 func (f *framer) firstQuote() int {
 	if f.quote < f.pos {
 		f.quote = len(f.data)
@@ -97,8 +98,8 @@ func (f *framer) line(w []byte) (r record, ok bool) {
 	default:
 		r = record{size: len(w)}
 	}
-	if len(content(w[:r.size])) > MaxRecord {
-		return record{size: len(w), fault: long}, true
+	if len(withoutEOL(w[:r.size])) > MaxRecord {
+		return record{size: len(w), fault: longLine}, true
 	}
 	return r, true
 }
@@ -110,24 +111,24 @@ func (f *framer) quoted(w []byte, i int, line record) (record, bool) {
 	eol := line.size                                // the end of the line that i is on
 	for {
 		if i > 0 && w[i-1] != ',' {
-			return cutBack(line, bare), true
+			return firstLineOnly(line, bareQuote), true
 		}
-		end := closing(w, i+1)
+		end := closingQuote(w, i+1)
 		if end < 0 {
-			return cutBack(line, unclosed), whole || len(w) == window
+			return firstLineOnly(line, unclosedQuote), whole || len(w) == window
 		}
 		size, f := afterQuote(w, end+1)
 		switch {
-		case f == afterward:
-			return cutBack(line, f), true
+		case f == textAfterQuote:
+			return firstLineOnly(line, f), true
 		case size > 0:
-			return fits(w, size, line)
+			return withinLimit(w, size, line)
 		case end+1 < len(w) && w[end+1] == ',':
 			i = end + 2
 		case whole:
-			return fits(w, len(w), line)
-		default: // the window ends right here, or more data has to tell
-			return cutBack(line, unclosed), len(w) == window
+			return withinLimit(w, len(w), line)
+		default: // the window ends here, or more data is needed to decide
+			return firstLineOnly(line, unclosedQuote), len(w) == window
 		}
 		if i < len(w) && w[i] == '"' {
 			continue
@@ -140,17 +141,18 @@ func (f *framer) quoted(w []byte, i int, line record) (record, bool) {
 		}
 		q := bytes.IndexByte(w[i:eol], '"')
 		if q < 0 && (whole || w[eol-1] == '\n') {
-			return fits(w, eol, line)
+			return withinLimit(w, eol, line)
 		}
 		if q < 0 {
-			return cutBack(line, unclosed), len(w) == window
+			return firstLineOnly(line, unclosedQuote), len(w) == window
 		}
 		i += q
 	}
 }
 
-// closing is where the quote that ends a quoted field stands, from i on, or -1.
-func closing(w []byte, i int) int {
+// closingQuote returns where the quote is that ends a quoted field, searching
+// from i, or -1.
+func closingQuote(w []byte, i int) int {
 	for {
 		q := bytes.IndexByte(w[i:], '"')
 		if q < 0 {
@@ -164,43 +166,44 @@ func closing(w []byte, i int) int {
 	}
 }
 
-// afterQuote looks at what follows a closing quote: the end of the record (its
-// size), text that must not be there, or neither: a comma, or nothing yet.
+// afterQuote examines what follows a closing quote. It returns the record's size
+// at the end of a record, a fault for text, and neither for a comma or the end
+// of the data.
 func afterQuote(w []byte, i int) (size int, f fault) {
 	switch {
 	case i == len(w) || w[i] == ',':
-		return 0, sound
+		return 0, wellFormed
 	case w[i] == '\n':
-		return i + 1, sound
+		return i + 1, wellFormed
 	case w[i] != '\r':
-		return 0, afterward
+		return 0, textAfterQuote
 	case i+1 == len(w): // at the very end a lone \r is a line ending
-		return 0, sound
+		return 0, wellFormed
 	case w[i+1] == '\n':
-		return i + 2, sound
+		return i + 2, wellFormed
 	}
-	return 0, afterward
+	return 0, textAfterQuote
 }
 
-// fits accepts a quoted record unless it is too long.
-func fits(w []byte, size int, line record) (record, bool) {
-	if len(content(w[:size])) > MaxRecord {
-		return cutBack(line, unclosed), true
+// withinLimit accepts a quoted record unless it is longer than MaxRecord.
+func withinLimit(w []byte, size int, line record) (record, bool) {
+	if len(withoutEOL(w[:size])) > MaxRecord {
+		return firstLineOnly(line, unclosedQuote), true
 	}
 	return record{size: size, lines: bytes.Count(w[:size], newline)}, true
 }
 
-// cutBack gives up on a record: all that is left of it is its first line.
-func cutBack(line record, f fault) record {
+// firstLineOnly reduces a faulty record to its first line.
+func firstLineOnly(line record, f fault) record {
 	line.fault = f
 	return line
 }
 
 var newline = []byte{'\n'}
 
-// content is a record without its line ending: \n, \r\n, or a \r that is the
-// very last byte of the data, as encoding/csv has it.
-func content(rec []byte) []byte {
+// withoutEOL returns a record without its line ending: \n, \r\n, or a \r that is the
+// last byte of the data, as encoding/csv does.
+func withoutEOL(rec []byte) []byte {
 	n := len(rec)
 	if n > 0 && rec[n-1] == '\n' {
 		n--
@@ -211,10 +214,10 @@ func content(rec []byte) []byte {
 	return rec[:n]
 }
 
-// isBlank tells whether all fields of a sound record are empty, as at the end
-// of what Excel saved.
+// isBlank tells whether all fields of a well-formed record are empty. Files
+// saved by Excel end with such records.
 func isBlank(rec []byte) bool {
-	rec = content(rec)
+	rec = withoutEOL(rec)
 	for i := 0; i < len(rec); i++ {
 		switch {
 		case rec[i] == ',':
@@ -227,41 +230,39 @@ func isBlank(rec []byte) bool {
 	return true
 }
 
-// reason says a fault in words.
+// reason describes a fault.
 func (f fault) reason() string {
 	switch f {
-	case unclosed:
+	case unclosedQuote:
 		return "a quote is not closed"
-	case afterward:
+	case textAfterQuote:
 		return "text follows a closing quote"
-	case bare:
+	case bareQuote:
 		return "a quote stands inside a field that does not begin with one"
-	case long:
+	case longLine:
 		return "the line is too long"
 	}
 	return ""
 }
 
-// Records out of a reader, in bounded memory.
+const firstBuffer = 256 << 10 // grows until it holds two chunks
 
-const firstBuffer = 256 << 10 // grows until a chunk fits in it twice
-
-// errPause says that there is no whole record yet, and that what came before
-// it should not wait for one.
+// errPause says that the next record is incomplete, and that the records before
+// it should be returned now.
 var errPause = errors.New("mta: no whole record yet")
 
-// A scanner frames what it reads. The bytes from start on are held for the
-// chunk that is being put together; those before it may be dropped.
+// A scanner frames what it reads. It keeps the bytes from start on for the chunk
+// being assembled. Those before start may be overwritten.
 type scanner struct {
 	framer
 	r     io.Reader
-	live  bool // hand on what has come, don't wait for a full buffer
+	live  bool // return what has arrived, without waiting for a full buffer
 	start int
-	err   error // what reading ended with
+	err   error // the error that ended reading
 }
 
-// record frames the record at pos. It ends with io.EOF, or with the error of
-// the reader when all that was whole before it has been framed.
+// record frames the record at pos. It returns io.EOF, or the reader's error,
+// once every whole record before it has been framed.
 func (s *scanner) record() (record, error) {
 	for {
 		r, ok := s.next()
@@ -277,7 +278,7 @@ func (s *scanner) record() (record, error) {
 	}
 }
 
-// fill reads more, or learns that there is no more.
+// fill reads more data, or finds that there is none.
 func (s *scanner) fill() {
 	held := s.data[s.start:]
 	buf := s.data[:0]
@@ -287,9 +288,9 @@ func (s *scanner) fill() {
 	buf = append(buf, held...)
 	n, err := s.read(buf[len(buf):cap(buf)])
 	s.err = err
-	// A wrapped io.EOF is not the end but a failure on the way, such as a
-	// connection cut: what it left must not pass for a whole record.
-	s.set(buf[:len(buf)+n], s.pos-s.start, err == io.EOF)
+	// A wrapped io.EOF is a failure, such as a connection that was cut. Only a
+	// plain one ends the file: else a truncated record would count as whole.
+	s.reset(buf[:len(buf)+n], s.pos-s.start, err == io.EOF)
 	s.start = 0
 }
 
@@ -312,12 +313,12 @@ func (s *scanner) read(space []byte) (n int, err error) {
 	return n, nil
 }
 
-// release lets go of all that stands before pos.
+// release allows the bytes before pos to be overwritten.
 func (s *scanner) release() { s.start = s.pos }
 
-// skipLine goes past a line of any length and returns how long it was, its
-// ending not counted, and how many line endings that took: one, or none at the
-// end of the data.
+// skipLine advances past a line of any length. It returns the length without
+// its ending, and the number of line endings: one, or none at the end of the
+// data.
 func (s *scanner) skipLine() (length int64, lines int, err error) {
 	for cr := 0; ; {
 		rest := s.data[s.pos:]

@@ -33,13 +33,13 @@ func frameAll(t testing.TB, data []byte) []framed {
 	var all []framed
 	line := 1
 	var f framer
-	for f.set(data, 0, true); ; {
+	for f.reset(data, 0, true); ; {
 		r, ok := f.next()
 		if !ok {
 			break
 		}
-		if r.fault == long {
-			r.size, r.lines = lineEnd(data[f.pos:])
+		if r.fault == longLine {
+			r.size, r.lines = wholeLine(data[f.pos:])
 		}
 		if r.size <= 0 {
 			t.Fatalf("no way forward at byte %d of %q", f.pos, data)
@@ -75,38 +75,38 @@ func TestFramer(t *testing.T) {
 			{raw: "\"\"\"\"\n", line: 4},
 			{raw: " ,\n", line: 5},
 		}},
-		{"stray quote", "a\"b,c\nd\n", []framed{{raw: "a\"b,c\n", line: 1, fault: bare}, {raw: "d\n", line: 2}}},
+		{"stray quote", "a\"b,c\nd\n", []framed{{raw: "a\"b,c\n", line: 1, fault: bareQuote}, {raw: "d\n", line: 2}}},
 		{"stray quote after a quoted newline", "\"a\nb\",c\"\nd\n", []framed{
-			{raw: "\"a\n", line: 1, fault: bare},
-			{raw: "b\",c\"\n", line: 2, fault: bare},
+			{raw: "\"a\n", line: 1, fault: bareQuote},
+			{raw: "b\",c\"\n", line: 2, fault: bareQuote},
 			{raw: "d\n", line: 3},
 		}},
-		{"text after a quote", "\"a\"b,c\nd\n", []framed{{raw: "\"a\"b,c\n", line: 1, fault: afterward}, {raw: "d\n", line: 2}}},
+		{"text after a quote", "\"a\"b,c\nd\n", []framed{{raw: "\"a\"b,c\n", line: 1, fault: textAfterQuote}, {raw: "d\n", line: 2}}},
 		{"never closed", "\"a,b\nc,d\ne,f", []framed{
-			{raw: "\"a,b\n", line: 1, fault: unclosed},
+			{raw: "\"a,b\n", line: 1, fault: unclosedQuote},
 			{raw: "c,d\n", line: 2},
 			{raw: "e,f", line: 3},
 		}},
 		{"not closed in time", "\"a\n" + x + "\nb\"\n", []framed{
-			{raw: "\"a\n", line: 1, fault: unclosed},
+			{raw: "\"a\n", line: 1, fault: unclosedQuote},
 			{raw: x + "\n", line: 2},
-			{raw: "b\"\n", line: 3, fault: bare},
+			{raw: "b\"\n", line: 3, fault: bareQuote},
 		}},
 		{"closed just in time", "\"\n" + x[3:] + "\"\r\nb\n", []framed{{raw: "\"\n" + x[3:] + "\"\r\n", line: 1}, {raw: "b\n", line: 3}}},
 		{"closed too late by a byte", "\"\n" + x[2:] + "\"\nb\n", []framed{
-			{raw: "\"\n", line: 1, fault: unclosed},
-			{raw: x[2:] + "\"\n", line: 2, fault: bare},
+			{raw: "\"\n", line: 1, fault: unclosedQuote},
+			{raw: x[2:] + "\"\n", line: 2, fault: bareQuote},
 			{raw: "b\n", line: 3},
 		}},
 		{"as long as may be", x + "\r\n" + x + "\n" + x, []framed{{raw: x + "\r\n", line: 1}, {raw: x + "\n", line: 2}, {raw: x, line: 3}}},
 		{"a byte too long", x + "x\r\n" + x + "x\n" + x + "x", []framed{
-			{raw: x + "x\r\n", line: 1, fault: long},
-			{raw: x + "x\n", line: 2, fault: long},
-			{raw: x + "x", line: 3, fault: long},
+			{raw: x + "x\r\n", line: 1, fault: longLine},
+			{raw: x + "x\n", line: 2, fault: longLine},
+			{raw: x + "x", line: 3, fault: longLine},
 		}},
 		{"far too long, quoted", "\"" + x + x + "\n\"\nb\n", []framed{
-			{raw: "\"" + x + x + "\n", line: 1, fault: long},
-			{raw: "\"\n", line: 2, fault: unclosed},
+			{raw: "\"" + x + x + "\n", line: 1, fault: longLine},
+			{raw: "\"\n", line: 2, fault: unclosedQuote},
 			{raw: "b\n", line: 3},
 		}},
 	} {
@@ -132,7 +132,7 @@ func FuzzFramer(f *testing.F) {
 		if !ok {
 			return
 		}
-		got = slices.DeleteFunc(got, func(r framed) bool { return len(content([]byte(r.raw))) == 0 })
+		got = slices.DeleteFunc(got, func(r framed) bool { return len(withoutEOL([]byte(r.raw))) == 0 })
 		if !slices.Equal(got, want) {
 			t.Errorf("framed %.300q\ngot  %s\nwant %s", data, show(got), show(want))
 		}
@@ -156,7 +156,7 @@ func frameByStdlib(data []byte) (all []framed, ok bool) {
 		for len(raw) > 0 && (raw[0] == '\n' || bytes.HasPrefix(raw, []byte("\r\n"))) {
 			raw = raw[bytes.IndexByte(raw, '\n')+1:]
 		}
-		if len(content(raw)) > MaxRecord {
+		if len(withoutEOL(raw)) > MaxRecord {
 			return nil, false
 		}
 		line, _ := r.FieldPos(0)
@@ -171,7 +171,7 @@ func stretch(data []byte) []byte {
 	return bytes.ReplaceAll(data, []byte{2}, []byte("xxx"))
 }
 
-// csvSeeds are what fuzzing starts from, and what every run of the tests does.
+// csvSeeds are the seeds of fuzzing. Every run of the tests uses them.
 var csvSeeds = []string{
 	"", "\n", "\r", "\r\n", "a", "a,b\nc,d", "a,b\r\nc,d\r\n", "\n\n,,\n\"\",\"\"\r\n,\"\",",
 	"\"a\",\"b\"\n\"c\",\"d\"\n", "\"a,b\",c\n\"d\ne\",f\n", "\"a\"\"b\"\n\"\"\"\"\n\"\"\n", "\"a\r\nb\"\r\n", "\"a\"\r", "a\r\r\n", "\"a\"\r\r\n",

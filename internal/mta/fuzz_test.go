@@ -16,8 +16,8 @@ import (
 
 var degreesShape = regexp.MustCompile(`^[-+.0-9eE]+$`)
 
-// slowRide is how a row under portalHeader is judged by other means. It
-// returns what describe does.
+// slowRide classifies a row under portalHeader by other means, as a reference. Its
+// result has the form of describe.
 func slowRide(fields []string) (string, bool) {
 	if len(fields) != 12 || fields[2] == "" {
 		return "", false
@@ -86,7 +86,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzForeign parses what a stranger may publish: nothing crashes, and every
+// FuzzForeign parses chunks of other publishers: nothing crashes, and every
 // byte that is not blank ends up in a ride or a reject.
 func FuzzForeign(f *testing.F) {
 	for i, seed := range append(slices.Clone(csvSeeds), rowSeeds...) {
@@ -103,7 +103,7 @@ func FuzzForeign(f *testing.F) {
 		rest, at := data, int64(line)
 		passBlanks := func(to int64) {
 			for ; len(rest) > 0 && at < to; at, blank = at+1, blank-1 {
-				size, _ := lineEnd(rest)
+				size, _ := wholeLine(rest)
 				if !isBlank(rest[:size]) {
 					t.Fatalf("%.100q of line %d was lost of %.300q", rest[:size], at, data)
 				}

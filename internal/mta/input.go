@@ -1,4 +1,4 @@
-// The bytes under a File: counted, unpacked, without BOM.
+// An input is the bytes of a file: counted, decompressed, without BOM.
 
 package mta
 
@@ -14,31 +14,31 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// An input is an opened file. What it counts is what was read of the file
-// itself, so that progress is known for a compressed one, too.
+// An input is an open file. It counts the bytes read of the file itself, which
+// is the progress for a compressed file as well.
 type input struct {
-	file  io.Closer // nil where it is not ours to close
-	count atomic.Int64
-	size  int64 // -1 where it is not known
-	live  bool  // someone may still be writing: what has come is not held back
+	closer io.Closer // nil if the caller closes it
+	count  atomic.Int64
+	size   int64 // -1 if unknown
+	live   bool  // a pipe or terminal: rows are returned as they arrive
 }
 
-// Offset is how many bytes of the underlying file were read, compressed ones
-// for a .gz: for progress. It may be called from another goroutine.
+// Offset returns how many bytes of the underlying file were read: compressed
+// bytes for a .gz. It may be called from another goroutine.
 func (in *input) Offset() int64 { return in.count.Load() }
 
-// Size is the underlying file's size in bytes, -1 if it is not known.
+// Size returns the underlying file's size in bytes, or -1 if it is unknown.
 func (in *input) Size() int64 { return in.size }
 
 // Close closes the underlying file; standard input stays open.
 func (in *input) Close() error {
-	if in.file == nil {
+	if in.closer == nil {
 		return nil
 	}
-	return in.file.Close()
+	return in.closer.Close()
 }
 
-// stat learns size and nature of what was opened.
+// stat sets size and live, and refuses a folder.
 func (in *input) stat(path string, r io.Reader) error {
 	in.size = -1
 	file, ok := r.(interface{ Stat() (os.FileInfo, error) }) // an *os.File, or what wraps one
@@ -59,19 +59,19 @@ func (in *input) stat(path string, r io.Reader) error {
 	return nil
 }
 
-// A counter counts what is read through it.
-type counter struct {
+// A countingReader counts the bytes read through it.
+type countingReader struct {
 	r     io.Reader
 	count *atomic.Int64
 }
 
-func (c counter) Read(p []byte) (int, error) {
+func (c countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.count.Add(int64(n))
 	return n, err
 }
 
-// Beginnings that tell what a file is. Names lie; these don't.
+// First bytes of a file by which its format is recognised, whatever its name.
 var (
 	gzipMagic = []byte{0x1f, 0x8b}
 	zipMagic  = []byte("PK\x03\x04")
@@ -80,9 +80,9 @@ var (
 	utf16BE   = []byte{0xfe, 0xff}
 )
 
-// text unpacks r if it is compressed, drops a BOM, and refuses what can't be
-// CSV. The errors say so; the reader yields plain text.
-func text(r io.Reader) (io.Reader, error) {
+// plainText decompresses r if needed and skips a BOM. It returns a *FileError
+// for what can't be CSV.
+func plainText(r io.Reader) (io.Reader, error) {
 	plain := bufio.NewReader(r)
 	head, err := peek(plain, len(gzipMagic))
 	if err != nil {
@@ -110,7 +110,7 @@ func text(r io.Reader) (io.Reader, error) {
 	return plain, nil
 }
 
-// peek is Peek without complaint about a file that is shorter.
+// peek is Peek, without the error for a file shorter than n.
 func peek(r *bufio.Reader, n int) ([]byte, error) {
 	head, err := r.Peek(n)
 	if errors.Is(err, io.EOF) {

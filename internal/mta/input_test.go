@@ -1,5 +1,4 @@
-// What is hard on a reader: pipes that pause, files cut short, lines without
-// end.
+// Hard inputs: pipes that pause, truncated files, lines without end.
 
 package mta
 
@@ -43,7 +42,7 @@ func TestLivePipe(t *testing.T) {
 	}
 }
 
-// TestBrokenFile sends what is whole, then fails: half a record of a file cut
+// TestBrokenFile returns the whole records, then fails: half a record of a file cut
 // short must not pass for a record.
 func TestBrokenFile(t *testing.T) {
 	broken := errors.New("broken")

@@ -1,5 +1,5 @@
-// What a chunk comes to: rides and rejects. The chunk may come from anyone, so
-// it is framed again here, by the framer that cut it.
+// The parser turns a chunk into rides and rejects. A chunk may come from any
+// publisher, so it is framed again here, by the framer that cut it.
 
 package mta
 
@@ -10,24 +10,24 @@ import (
 	"unicode/utf8"
 )
 
-// shortestRide is as few bytes as a ride can take: a time, an id and a count.
+// shortestRide is the fewest bytes a ride can take: a time, an id and a count.
 const shortestRide = len("1/1/22 0:00,1,1\n")
 
-// A Parser turns chunks into parts. It is for one goroutine; the Dimensions it
-// returned may be read by others while it goes on.
+// A Parser turns chunks into parts. It is for one goroutine. The Dimensions it
+// returned may be read by other goroutines while it goes on.
 type Parser struct {
 	dictionary
-	last  memo // the station of the row before
-	clock clock
-	ends  []int  // scratch
-	key   []byte // scratch
+	lastStation lastKey
+	lastTime    lastTime
+	ends        []int  // scratch
+	key         []byte // scratch
 }
 
 // NewParser returns a parser with empty dimensions.
 func NewParser() *Parser { return &Parser{dictionary: newDictionary()} }
 
-// Begin is called before each batch. Where the dimensions have grown too large
-// it starts new ones, with a new Epoch.
+// Begin is called before each batch. If the dimensions have grown too large, it
+// starts empty ones with a new Epoch.
 func (p *Parser) Begin() {
 	if p.full() {
 		p.dictionary = newDictionary()
@@ -37,47 +37,47 @@ func (p *Parser) Begin() {
 // Dimensions returns what the rides parsed so far refer to.
 func (p *Parser) Dimensions() Dimensions { return p.dims }
 
-// Parse judges every record of a chunk: a ride, a reject, or blank. The part's
-// Raw and Record bytes are those of the chunk's Data, not copies.
+// Parse classifies every record of a chunk as a ride, a reject, or blank. The
+// part's Raw and Record bytes alias the chunk's Data.
 func (p *Parser) Parse(c Chunk) Part {
 	part := Part{Source: c.Source, Columns: c.Columns}
 	if c.Length != 0 {
 		part.Rejects = []Reject{{Line: int64(c.Line), Reason: tooLong(c.Length), Record: c.Data}}
 		return part
 	}
-	s := p.space(c.Columns)
-	if s.reason == "" {
+	l := p.layout(c.Columns)
+	if l.reason == "" {
 		part.Rides = make([]Ride, 0, min(bytes.Count(c.Data, newline)+1, len(c.Data)/shortestRide+1))
 	}
-	clean := isText(c.Data)
+	allText := isText(c.Data)
 	line := int64(c.Line)
 	var f framer
-	for f.set(c.Data, 0, true); ; {
+	for f.reset(c.Data, 0, true); ; {
 		r, ok := f.next()
 		if !ok {
 			return part
 		}
-		if r.fault == long {
-			r.size, r.lines = lineEnd(c.Data[f.pos:])
+		if r.fault == longLine {
+			r.size, r.lines = wholeLine(c.Data[f.pos:])
 		}
 		raw := c.Data[f.pos : f.pos+r.size : f.pos+r.size]
-		p.judge(&part, s, raw, line, r, clean)
+		p.parseRecord(&part, l, raw, line, r, allText)
 		f.skip(r)
 		line += int64(r.lines)
 	}
 }
 
-// judge adds a record to its part.
-func (p *Parser) judge(part *Part, s *space, raw []byte, line int64, r record, clean bool) {
+// parseRecord adds a record to its part.
+func (p *Parser) parseRecord(part *Part, l *layout, raw []byte, line int64, r record, allText bool) {
 	if r.blank {
 		part.Blank++
 		return
 	}
-	column, reason := "", unfit(s, raw, line, r)
+	column, reason := "", recordReason(l, raw, line, r)
 	if reason == "" {
 		part.Rides = append(part.Rides, Ride{Line: uint32(line), Raw: raw})
 		last := len(part.Rides) - 1
-		if column, reason = p.read(&part.Rides[last], s, content(raw), clean); reason == "" {
+		if column, reason = p.readRide(&part.Rides[last], l, withoutEOL(raw), allText); reason == "" {
 			return
 		}
 		part.Rides = part.Rides[:last]
@@ -85,97 +85,96 @@ func (p *Parser) judge(part *Part, s *space, raw []byte, line int64, r record, c
 	part.Rejects = append(part.Rejects, Reject{Line: line, Column: column, Reason: reason, Record: raw})
 }
 
-// unfit says why a record can't be a ride, whatever its fields are, or "".
-func unfit(s *space, raw []byte, line int64, r record) string {
+// recordReason says why a record can't be a ride, whatever its fields are, or
+// returns "".
+func recordReason(l *layout, raw []byte, line int64, r record) string {
 	switch {
-	case r.fault == long:
-		return tooLong(int64(len(content(raw))))
-	case r.fault != sound:
+	case r.fault == longLine:
+		return tooLong(int64(len(withoutEOL(raw))))
+	case r.fault != wellFormed:
 		return r.fault.reason()
 	case line > math.MaxUint32:
 		return fmt.Sprintf("line %d is beyond the last that can be stored", line)
 	}
-	return s.reason
+	return l.reason
 }
 
 func tooLong(length int64) string {
 	return fmt.Sprintf("the line has %d bytes, more than %d", length, MaxRecord)
 }
 
-// lineEnd is the whole line at the start of data, however long.
-func lineEnd(data []byte) (size, lines int) {
+// wholeLine measures the line at the start of data, however long it is.
+func wholeLine(data []byte) (size, lines int) {
 	if nl := bytes.IndexByte(data, '\n'); nl >= 0 {
 		return nl + 1, 1
 	}
 	return len(data), 0
 }
 
-// isText tells whether data can be stored as text. Where a whole chunk is, its
-// records need not be looked at one by one.
+// isText tells whether data can be stored as text. If a whole chunk is text,
+// its records need not be checked one by one.
 func isText(data []byte) bool {
 	return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0
 }
 
-// What a record says, column by column, and what is wrong with it in a
-// sentence for the person who will mend it.
-
-// read fills in a ride from a sound record without its line ending. The reason
-// is "" if it is one. clean spares looking for bytes that are not text.
-func (p *Parser) read(r *Ride, s *space, rec []byte, clean bool) (column, reason string) {
+// readRide fills in a ride from a well-formed record without its line ending.
+// The reason is "" if it is a ride. Otherwise it is one sentence for the person
+// who corrects the row. allText says that the record is known to be text.
+func (p *Parser) readRide(r *Ride, l *layout, rec []byte, allText bool) (column, reason string) {
 	p.ends = split(rec, p.ends[:0])
-	f, c := fields{rec, p.ends}, s.columns
-	if !clean && !isText(rec) {
-		return notText(f, c)
+	f, c := fields{rec, p.ends}, l.columns
+	if !allText && !isText(rec) {
+		return encodingReason(f, c)
 	}
 	if len(f.ends) != c.count {
 		return "", fmt.Sprintf("it has %d fields, want %d as in the header", len(f.ends), c.count)
 	}
 	var problem string
-	if r.At, column, problem = p.clock.when(f, c); problem != "" {
+	if r.At, column, problem = p.lastTime.read(f, c); problem != "" {
 		return column, problem
 	}
-	if r.Ridership, problem = parseCount(f.bare(c.at[colRidership])); problem != "" {
-		return wrong(f, c, colRidership, problem)
+	if r.Ridership, problem = parseCount(f.unquoted(c.at[colRidership])); problem != "" {
+		return valueReason(f, c, colRidership, problem)
 	}
 	if r.HasTransfers = c.has(colTransfers); r.HasTransfers {
-		if r.Transfers, problem = parseCount(f.bare(c.at[colTransfers])); problem != "" {
-			return wrong(f, c, colTransfers, problem)
+		if r.Transfers, problem = parseCount(f.unquoted(c.at[colTransfers])); problem != "" {
+			return valueReason(f, c, colTransfers, problem)
 		}
 	}
-	if column, reason = p.place(r, s, f); reason != "" {
+	if column, reason = p.findStation(r, l, f); reason != "" {
 		return column, reason
 	}
-	key := p.keyOf(f, c.fare)
+	key := p.dimensionKey(f, c.fare)
 	var ok bool
-	if r.Fare, ok = s.fares[string(key)]; !ok {
-		r.Fare = p.addFare(s, key, Fare{readText(f, c, colPayment), readText(f, c, colFareClass)})
+	if r.Fare, ok = l.fares[string(key)]; !ok {
+		r.Fare = p.addFare(l, key, Fare{readText(f, c, colPayment), readText(f, c, colFareClass)})
 	}
 	return "", ""
 }
 
-// place finds the station of a ride.
-func (p *Parser) place(r *Ride, s *space, f fields) (column, reason string) {
-	c := s.columns
-	if p.last.is(s, f, c.station) {
-		r.Station = p.last.n
+// findStation sets the station of a ride.
+func (p *Parser) findStation(r *Ride, l *layout, f fields) (column, reason string) {
+	c := l.columns
+	if p.lastStation.matches(l, f, c.station) {
+		r.Station = p.lastStation.n
 		return "", ""
 	}
-	key := p.keyOf(f, c.station)
+	key := p.dimensionKey(f, c.station)
 	var ok bool
-	if r.Station, ok = s.stations[string(key)]; !ok {
+	if r.Station, ok = l.stations[string(key)]; !ok {
 		station, column, reason := readStation(f, c)
 		if reason != "" {
 			return column, reason
 		}
-		r.Station = p.addStation(s, key, station)
+		r.Station = p.addStation(l, key, station)
 	}
-	p.last.set(s, f, c.station, r.Station)
+	p.lastStation.set(l, f, c.station, r.Station)
 	return "", ""
 }
 
-// keyOf is the bytes of some fields as they stand, valid until the next call.
-// A NUL, which no record that gets here has, keeps runs apart.
-func (p *Parser) keyOf(f fields, runs []run) []byte {
+// dimensionKey returns the raw bytes of some fields, valid until the next call.
+// A NUL separates runs; no record that gets here contains one.
+func (p *Parser) dimensionKey(f fields, runs []run) []byte {
 	if len(runs) == 1 {
 		return f.span(runs[0].first, runs[0].last)
 	}
@@ -187,31 +186,10 @@ func (p *Parser) keyOf(f fields, runs []run) []byte {
 	return p.key
 }
 
-// when reads the time of a ride.
-func when(f fields, c *Columns) (at int64, column, reason string) {
-	clock := f.bare(c.at[c.clock])
-	if c.day < 0 {
-		at, problem := parseStamp(clock)
-		if problem != "" {
-			column, reason = wrong(f, c, c.clock, problem)
-		}
-		return at, column, reason
-	}
-	day, problem := parseDay(f.bare(c.at[c.day]))
-	if problem != "" {
-		column, reason = wrong(f, c, c.day, problem)
-		return 0, column, reason
-	}
-	if at, problem = parseTimeOn(day, clock); problem != "" {
-		column, reason = wrong(f, c, c.clock, problem)
-	}
-	return at, column, reason
-}
-
-// readStation reads all that a record says of its station.
+// readStation reads the columns of a record's station.
 func readStation(f fields, c *Columns) (s Station, column, reason string) {
-	if len(f.bare(c.at[colComplexID])) == 0 {
-		column, reason = wrong(f, c, colComplexID, "want the id of a station complex")
+	if len(f.unquoted(c.at[colComplexID])) == 0 {
+		column, reason = valueReason(f, c, colComplexID, "want the id of a station complex")
 		return s, column, reason
 	}
 	s = Station{
@@ -223,16 +201,17 @@ func readStation(f fields, c *Columns) (s Station, column, reason string) {
 	}
 	var problem string
 	if s.Latitude, problem = parseDegrees(readText(f, c, colLatitude).S, 90, notLatitude); problem != "" {
-		column, reason = wrong(f, c, colLatitude, problem)
+		column, reason = valueReason(f, c, colLatitude, problem)
 		return s, column, reason
 	}
 	if s.Longitude, problem = parseDegrees(readText(f, c, colLongitude).S, 180, notLongitude); problem != "" {
-		column, reason = wrong(f, c, colLongitude, problem)
+		column, reason = valueReason(f, c, colLongitude, problem)
 	}
 	return s, column, reason
 }
 
-// readText is a column's text, or nothing where the file has no such column.
+// readText returns a column's text. It is not Valid if the file has no such
+// column.
 func readText(f fields, c *Columns, col int) Text {
 	if !c.has(col) {
 		return Text{}
@@ -240,8 +219,8 @@ func readText(f fields, c *Columns, col int) Text {
 	return Text{S: f.text(c.at[col]), Valid: true}
 }
 
-// wrong says what is wrong with a column's value.
-func wrong(f fields, c *Columns, col int, problem string) (column, reason string) {
+// valueReason says what is wrong with a column's value.
+func valueReason(f fields, c *Columns, col int, problem string) (column, reason string) {
 	name, value := columnNames[col], f.text(c.at[col])
 	if value == "" {
 		return name, fmt.Sprintf("%s is empty, %s", name, problem)
@@ -249,8 +228,8 @@ func wrong(f fields, c *Columns, col int, problem string) (column, reason string
 	return name, fmt.Sprintf("%s is %q, %s", name, shorten(value), problem)
 }
 
-// notText says where a record has bytes that no text has.
-func notText(f fields, c *Columns) (column, reason string) {
+// encodingReason says which column has bytes that can't be stored as text.
+func encodingReason(f fields, c *Columns) (column, reason string) {
 	problem := "has a NUL byte"
 	if bytes.IndexByte(f.rec, 0) < 0 {
 		problem = "is not UTF-8"
@@ -262,8 +241,7 @@ func notText(f fields, c *Columns) (column, reason string) {
 		if i < 0 {
 			continue
 		}
-		b := f.span(i, i)
-		if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
+		if b := f.span(i, i); !isText(b) {
 			return columnNames[col], fmt.Sprintf("%s is %q, which %s", columnNames[col], shorten(string(b)), problem)
 		}
 	}

@@ -53,8 +53,7 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// TestAbsentColumns stores what a file lacks as NULL, and keeps that apart from
-// what is empty.
+// TestAbsentColumns stores absent columns as NULL, and empty ones as empty text.
 func TestAbsentColumns(t *testing.T) {
 	p := NewParser()
 	got, _ := judgements(p, Chunk{Columns: shortHeader + ",latitude,borough", Line: 2, Data: []byte("7/5/22 13:00,007,6,,\n")})
@@ -110,7 +109,7 @@ func TestRejects(t *testing.T) {
 	}
 }
 
-// TestForeignChunks parses what no File cuts, but anyone may send.
+// TestForeignChunks parses chunks that no File makes, but any publisher may send.
 func TestForeignChunks(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -137,20 +136,20 @@ func TestForeignChunks(t *testing.T) {
 	}
 }
 
-// TestBegin starts new dimensions when a stranger's rows have filled them, and
+// TestBegin starts new dimensions when hostile rows have filled them, and
 // never while a batch is being parsed.
 func TestBegin(t *testing.T) {
 	p := NewParser()
 	p.Begin()
 	first := p.Dimensions().Epoch
 	var b bytes.Buffer
-	for i := range mostDimensions + 1 {
+	for i := range maxDimensions + 1 {
 		fmt.Fprintf(&b, "1/1/22 0:00,%d,1\n", i)
 	}
 	chunk := Chunk{Columns: shortHeader, Line: 1, Data: b.Bytes()}
 	p.Parse(chunk)
 	full := p.Dimensions()
-	if full.Epoch != first || len(full.Stations) != mostDimensions+1 {
+	if full.Epoch != first || len(full.Stations) != maxDimensions+1 {
 		t.Fatalf("epoch %d became %d with %d stations", first, full.Epoch, len(full.Stations))
 	}
 	p.Begin()
@@ -161,7 +160,7 @@ func TestBegin(t *testing.T) {
 	if len(part.Rides) != 1 || full.Stations[part.Rides[0].Station].ComplexID.S != "0" || p.Dimensions().Stations[0].ComplexID.S != "1" {
 		t.Errorf("what was handed out before has changed")
 	}
-	for i := range mostSpaces + 1 {
+	for i := range maxLayouts + 1 {
 		p.Parse(Chunk{Columns: fmt.Sprint("x", i), Line: 1, Data: []byte("1\n")})
 	}
 	before := p.Dimensions().Epoch
@@ -181,9 +180,9 @@ func TestParseAllocates(t *testing.T) {
 	}
 }
 
-// What is remembered of a row is worth nothing under another header, nor for a
+// The cached station of a row is not used under another header, nor for a
 // station whose bytes only begin or end like it.
-func TestRowsAreNotTakenForTheOneBefore(t *testing.T) {
+func TestLastStationMatchesExactly(t *testing.T) {
 	const (
 		header = "transit_timestamp,station_complex_id,station_complex,borough,ridership"
 		other  = "transit_timestamp,station_complex_id,borough,station_complex,ridership"

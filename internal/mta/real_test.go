@@ -17,7 +17,7 @@ import (
 type sums struct{ rows, ridership, transfers int64 }
 
 // TestRealFiles reads the MTA's own files and holds the sums of each station
-// against those computed by encoding/csv. The files are not ours to ship.
+// against those computed by encoding/csv. The files are not part of this project.
 func TestRealFiles(t *testing.T) {
 	folder := os.Getenv("TURNSTILE_REAL_DATA")
 	if folder == "" {

@@ -1,11 +1,11 @@
-// Package mta knows the MTA's ridership rows: how a CSV file is cut into
-// records, what its columns are called, and what a record says. It knows
+// Package mta reads the MTA's ridership rows: how a CSV file is divided into
+// records, what its columns are called, and what a record means. It knows
 // nothing of queues or databases.
 //
-// The way of a row through this package: a [File] cuts a CSV file into
-// [Chunk]s of whole records without judging them (the producer does no more),
-// and a [Parser] turns a chunk into a [Part] of rides and rejects (the
-// consumer does that, on whatever the queue hands it).
+// A row passes through this package in two steps. A [File] divides a CSV file
+// into [Chunk]s of whole records, without parsing them: that is the producer's
+// part. A [Parser] turns a chunk into a [Part] of rides and rejects: that is the
+// consumer's part, for chunks of any publisher.
 package mta
 
 import (
@@ -13,64 +13,64 @@ import (
 	"time"
 )
 
-// MaxRecord is the longest record in bytes, its line ending not counted. What
-// has not ended by then is taken for a quote that was never closed.
+// MaxRecord is the longest record in bytes, without its line ending. A quoted
+// field that has not ended by then counts as a quote that is not closed.
 const MaxRecord = 64 << 10
 
-// A Chunk is one or more whole records of one source, adjacent in the file and
-// exactly as they stand there, line endings and blank records included. It is
-// what one message carries.
+// A Chunk is one or more whole records of one source: adjacent bytes of the
+// file, with line endings and blank records. One message carries one chunk.
 type Chunk struct {
 	Source  string // the data set's name
 	Columns string // the header record, without BOM and line ending
 	Line    uint32 // the physical line the first record starts on; the header is line 1
 	Data    []byte
 
-	// Length is not 0 only where a single line was too long to carry: Data
-	// then has its first MaxRecord bytes and Length says how long it was.
+	// Length is 0, except for a single line longer than MaxRecord. Data then
+	// has its first MaxRecord bytes, and Length is the length of the line.
 	Length int64
 
-	// Records and Blank count what Data holds. The framer fills them in; they
-	// do not travel.
+	// Records and Blank count the records in Data. File fills them in; a
+	// message does not carry them.
 	Records, Blank int
 }
 
-// A Ride is one row as it is stored. The texts that repeat from row to row
-// are held once, in the [Dimensions] of its batch.
+// A Ride is one row as it is stored. The texts that many rows share are in the
+// [Dimensions] of its batch.
 type Ride struct {
 	Line         uint32
 	Station      uint32 // index into Dimensions.Stations
 	Fare         uint32 // index into Dimensions.Fares
-	HasTransfers bool   // false: the file has no such column, and Transfers is stored as NULL
-	At           int64  // seconds since 1970-01-01 00:00 on a New York wall clock, no zone
+	HasTransfers bool   // false: the file has no such column, and NULL is stored
+	At           int64  // seconds since 1970-01-01 00:00 in New York wall-clock time
 	Ridership    int64  // >= 0
 	Transfers    int64  // >= 0
-	Raw          []byte // the record as it stands in the chunk, line ending included
+	Raw          []byte // the bytes of the record, with its line ending
 }
 
-// A Reject is a record that is no ride, and why.
+// A Reject is a record that can't be stored as a ride, and the reason.
 type Reject struct {
 	Line   int64  // the physical line it starts on
-	Column string // the column at fault, "" if it is the record as a whole
-	Reason string // for a person to read, with the value at fault
-	Record []byte // as it stands, line ending included
+	Column string // the column at fault, "" for the record as a whole
+	Reason string // for a person, with the value at fault
+	Record []byte // the bytes of the record, with its line ending
 }
 
-// Text is a column's text, or nothing where the file has no such column. The
-// two are stored apart, as NULL and as the empty string.
+// Text is a column's text. It is not Valid if the file has no such column, and
+// is then stored as NULL instead of the empty string.
 type Text struct {
 	S     string
 	Valid bool
 }
 
-// Number is a coordinate in degrees, or nothing (no such column, or empty).
+// Number is a coordinate in degrees. It is not Valid if it is empty, or if the
+// file has no such column.
 type Number struct {
 	F     float64
 	Valid bool
 }
 
-// A Station is what a row says of its station, as a whole: one complex comes
-// with several names and coordinates over the years, and each is kept.
+// A Station is all that a row says about its station. One complex has several
+// names and coordinates over the years, and each combination is kept.
 type Station struct {
 	ComplexID, Complex, Borough, Mode Text
 	Latitude, Longitude               Number
@@ -83,16 +83,16 @@ type Fare struct {
 }
 
 // Dimensions are the stations and fares that the rides of a batch refer to by
-// index. A parser only ever appends to them, so an index means the same from
-// one batch to the next as long as Epoch is the same. With a new Epoch all
-// that was derived from earlier indexes must be forgotten.
+// index. A parser only appends to them: within one Epoch an index keeps its
+// meaning from batch to batch. With a new Epoch, whatever was derived from
+// earlier indexes is invalid.
 type Dimensions struct {
 	Epoch    uint64
 	Stations []Station
 	Fares    []Fare
 }
 
-// A Part is what one chunk came to.
+// A Part is the rides and rejects of one chunk.
 type Part struct {
 	Source  string
 	Columns string
@@ -101,7 +101,7 @@ type Part struct {
 	Blank   int
 }
 
-// A Batch is what is stored in one transaction: parts in order of arrival.
+// A Batch is the parts stored in one transaction, in order of arrival.
 type Batch struct {
 	Parts []Part
 	Dims  Dimensions
@@ -116,12 +116,12 @@ func (b *Batch) Rows() int {
 	return n
 }
 
-// An Outcome is what became of the rows of a part, once they are committed.
-// The three add up to the part's rides and rejects.
+// An Outcome counts the rows of a part by their result, after the commit. The
+// sum is the part's rides and rejects.
 type Outcome struct {
 	Stored       int `json:"stored"`
 	AlreadyThere int `json:"already_there"`
-	Rejected     int `json:"rejected"` // those that differ from the row stored at their line among them
+	Rejected     int `json:"rejected"` // includes rows that differ from the stored row of their line
 }
 
 // Add sums two outcomes.
@@ -129,14 +129,12 @@ func (o Outcome) Add(p Outcome) Outcome {
 	return Outcome{o.Stored + p.Stored, o.AlreadyThere + p.AlreadyThere, o.Rejected + p.Rejected}
 }
 
-// A ride as text, column by column: what verify shows of a difference.
-
-// ColumnNames are the columns of a stored ride.
+// ColumnNames returns the columns of a stored ride.
 func ColumnNames() []string {
 	return append([]string{columnNames[colTimestamp]}, columnNames[colMode:]...)
 }
 
-// Column renders a ride's column; ok is false where it is stored as NULL.
+// Column returns a ride's column as text. ok is false for NULL.
 func (r Ride) Column(d *Dimensions, name string) (value string, ok bool) {
 	station, fare := d.Stations[r.Station], d.Fares[r.Fare]
 	switch name {
@@ -150,9 +148,9 @@ func (r Ride) Column(d *Dimensions, name string) (value string, ok bool) {
 		}
 		return strconv.FormatInt(r.Transfers, 10), true
 	case "latitude":
-		return station.Latitude.show()
+		return station.Latitude.text()
 	case "longitude":
-		return station.Longitude.show()
+		return station.Longitude.text()
 	}
 	texts := map[string]Text{
 		"transit_mode":        station.Mode,
@@ -166,12 +164,12 @@ func (r Ride) Column(d *Dimensions, name string) (value string, ok bool) {
 	return texts[name].S, texts[name].Valid
 }
 
-func (n Number) show() (string, bool) {
+func (n Number) text() (string, bool) {
 	if !n.Valid {
 		return "", false
 	}
 	return strconv.FormatFloat(n.F, 'f', -1, 64), true
 }
 
-// FormatTime writes a Ride's At as it is shown: 2006-01-02 15:04:05.
+// FormatTime formats a Ride's At as 2006-01-02 15:04:05.
 func FormatTime(at int64) string { return time.Unix(at, 0).UTC().Format(time.DateTime) }

@@ -1,31 +1,33 @@
-// Times, in all the ways that files of this series write them. The dialects
-// are told apart by their punctuation, never by trying: 07/05 is July the
-// fifth, whatever else it could be elsewhere.
+// Times, in every form that files of this data set have. Forms are told apart by
+// their punctuation, never by trying one after the other: 07/05 is always July 5.
 
 package mta
 
+import "bytes"
+
 // What can be wrong with a time, as the end of a sentence that has the value.
 const (
-	notStamp   = "want a time such as 07/05/2022 01:00:00 PM or 2022-07-05T13:00:00"
-	notDate    = "want a date such as 7/5/2022 or 2022-07-05"
-	notClock   = "want a time of day such as 13:00 or 01:00:00 PM"
-	noSuchDay  = "a day that does not exist"
-	noSuchTime = "a time of day that does not exist"
-	dateOnly   = "which has no time of day"
-	withZone   = "want New York wall-clock time without a zone"
-	fractional = "want whole seconds"
-	otherDay   = "which is not the day in transit_date"
-	timeOfDay  = "want a day without a time, because the time is in another column"
+	notTimestamp = "want a time such as 07/05/2022 01:00:00 PM or 2022-07-05T13:00:00"
+	notDate      = "want a date such as 7/5/2022 or 2022-07-05"
+	notClock     = "want a time of day such as 13:00 or 01:00:00 PM"
+	noSuchDay    = "a day that does not exist"
+	noSuchTime   = "a time of day that does not exist"
+	dateOnly     = "which has no time of day"
+	withZone     = "want New York wall-clock time without a zone"
+	fractional   = "want whole seconds"
+	otherDay     = "which is not the day in transit_date"
+	timeOfDay    = "want a day without a time, because the time is in another column"
 )
 
 const secondsADay = 24 * 60 * 60
 
-// parseStamp reads a date and a time of day. The problem is "" if there is none.
-func parseStamp(b []byte) (at int64, problem string) {
+// parseTimestamp reads a date and a time of day, in seconds since 1970. The
+// problem is "" if it is a timestamp.
+func parseTimestamp(b []byte) (at int64, problem string) {
 	days, n, problem := parseDate(b)
 	if problem != "" {
 		if problem == notDate {
-			problem = notStamp
+			problem = notTimestamp
 		}
 		return 0, problem
 	}
@@ -33,22 +35,22 @@ func parseStamp(b []byte) (at int64, problem string) {
 		return 0, dateOnly
 	}
 	if b[n] != ' ' && b[n] != 'T' {
-		return 0, notStamp
+		return 0, notTimestamp
 	}
 	seconds, problem := parseClock(b[n+1:])
 	if problem == notClock {
-		problem = notStamp
+		problem = notTimestamp
 	}
 	return days*secondsADay + seconds, problem
 }
 
-// parseDay reads a date that stands alone; pandas gives it a midnight.
+// parseDay reads a date that stands alone. pandas writes a midnight after it.
 func parseDay(b []byte) (at int64, problem string) {
 	days, n, problem := parseDate(b)
 	if problem == "" && n < len(b) {
-		at, problem = parseStamp(b)
+		at, problem = parseTimestamp(b)
 		switch {
-		case problem == notStamp:
+		case problem == notTimestamp:
 			problem = notDate
 		case problem == "" && at != days*secondsADay:
 			problem = timeOfDay
@@ -58,45 +60,45 @@ func parseDay(b []byte) (at int64, problem string) {
 	return days * secondsADay, problem
 }
 
-// parseTimeOn reads the time of a day that is known from another column: a
-// time of day, or a whole stamp of that very day.
+// parseTimeOn reads the time of a day that another column gave: a time of day,
+// or a whole timestamp of that same day.
 func parseTimeOn(day int64, b []byte) (at int64, problem string) {
 	seconds, problem := parseClock(b)
 	if problem != notClock {
 		return day + seconds, problem
 	}
-	at, stampProblem := parseStamp(b)
+	at, timestampProblem := parseTimestamp(b)
 	switch {
-	case stampProblem == notStamp:
+	case timestampProblem == notTimestamp:
 		return 0, notClock
-	case stampProblem == "" && (at < day || at >= day+secondsADay):
+	case timestampProblem == "" && (at < day || at >= day+secondsADay):
 		return 0, otherDay
 	}
-	return at, stampProblem
+	return at, timestampProblem
 }
 
-// parseDate reads the date at the start of b, n bytes long: M/D/YYYY, M/D/YY
-// (20YY) or YYYY-MM-DD.
+// parseDate reads the date at the start of b: M/D/YYYY, M/D/YY (20YY) or
+// YYYY-MM-DD. n is its length.
 func parseDate(b []byte) (days int64, n int, problem string) {
 	var year, month, day int
-	first, n := digits(b, 4)
+	first, n := readDigits(b, 4)
 	switch {
-	case n == 4 && at(b, n) == '-':
+	case n == 4 && byteAt(b, n) == '-':
 		year = first
-		if month, n = twoDigits(b, n+1); at(b, n) != '-' {
+		if month, n = readTwoDigits(b, n+1); byteAt(b, n) != '-' {
 			return 0, n, notDate
 		}
-		if day, n = twoDigits(b, n+1); n < 0 {
+		if day, n = readTwoDigits(b, n+1); n < 0 {
 			return 0, n, notDate
 		}
-	case (n == 1 || n == 2) && at(b, n) == '/':
+	case (n == 1 || n == 2) && byteAt(b, n) == '/':
 		month = first
 		var more int
-		day, more = digits(b[n+1:], 2)
-		if n += 1 + more; more == 0 || at(b, n) != '/' {
+		day, more = readDigits(b[n+1:], 2)
+		if n += 1 + more; more == 0 || byteAt(b, n) != '/' {
 			return 0, n, notDate
 		}
-		year, more = digits(b[n+1:], 5)
+		year, more = readDigits(b[n+1:], 5)
 		switch n += 1 + more; more {
 		case 2:
 			year += 2000
@@ -113,30 +115,30 @@ func parseDate(b []byte) (days int64, n int, problem string) {
 	return daysSince1970(year, month, day), n, ""
 }
 
-// parseClock reads a time of day to the end of b: H:MM, H:MM:SS, fractions of
-// zeros, AM or PM.
+// parseClock reads a time of day to the end of b: H:MM or H:MM:SS, with zeros
+// as fraction, with AM or PM.
 func parseClock(b []byte) (seconds int64, problem string) {
-	hour, n := digits(b, 2)
-	if n == 0 || at(b, n) != ':' {
+	hour, n := readDigits(b, 2)
+	if n == 0 || byteAt(b, n) != ':' {
 		return 0, notClock
 	}
-	minute, n := twoDigits(b, n+1)
+	minute, n := readTwoDigits(b, n+1)
 	if n < 0 {
 		return 0, notClock
 	}
 	second := 0
-	if at(b, n) == ':' {
-		if second, n = twoDigits(b, n+1); n < 0 {
+	if byteAt(b, n) == ':' {
+		if second, n = readTwoDigits(b, n+1); n < 0 {
 			return 0, notClock
 		}
-		if at(b, n) == '.' {
+		if byteAt(b, n) == '.' {
 			var zeros bool
-			if n, zeros = fraction(b, n+1); !zeros {
+			if n, zeros = skipFraction(b, n+1); !zeros {
 				return 0, fractional
 			}
 		}
 	}
-	if hour, problem = halves(hour, b[n:]); problem != "" {
+	if hour, problem = applyAMPM(hour, b[n:]); problem != "" {
 		return 0, problem
 	}
 	if hour > 23 || minute > 59 || second > 59 {
@@ -145,8 +147,8 @@ func parseClock(b []byte) (seconds int64, problem string) {
 	return int64(hour*3600 + minute*60 + second), ""
 }
 
-// halves applies what follows a time of day: nothing, AM or PM.
-func halves(hour int, rest []byte) (int, string) {
+// applyAMPM converts the hour by what follows a time of day: nothing, AM or PM.
+func applyAMPM(hour int, rest []byte) (int, string) {
 	if len(rest) == 0 {
 		return hour, ""
 	}
@@ -169,9 +171,9 @@ func halves(hour int, rest []byte) (int, string) {
 	return 0, notClock
 }
 
-// fraction goes past the digits at n and tells whether they are zeros, of
-// which there must be one at least.
-func fraction(b []byte, n int) (end int, zeros bool) {
+// skipFraction returns the end of the digits at n, and whether they are one or
+// more zeros.
+func skipFraction(b []byte, n int) (end int, zeros bool) {
 	end = n
 	zeros = true
 	for end < len(b) && b[end] >= '0' && b[end] <= '9' {
@@ -181,26 +183,26 @@ func fraction(b []byte, n int) (end int, zeros bool) {
 	return end, zeros && end > n
 }
 
-// digits reads a number of at most that many digits; n is how many there are.
-func digits(b []byte, most int) (v, n int) {
-	for n < len(b) && n < most && b[n] >= '0' && b[n] <= '9' {
+// readDigits reads a number of at most limit digits. n is how many there are.
+func readDigits(b []byte, limit int) (v, n int) {
+	for n < len(b) && n < limit && b[n] >= '0' && b[n] <= '9' {
 		v = v*10 + int(b[n]-'0')
 		n++
 	}
 	return v, n
 }
 
-// twoDigits reads the two digits at n and returns where they end, -1 if they
-// are not two digits.
-func twoDigits(b []byte, n int) (v, end int) {
+// readTwoDigits reads the two digits at n and returns where they end, or -1 if
+// there are not two digits.
+func readTwoDigits(b []byte, n int) (v, end int) {
 	if n+2 > len(b) || b[n]-'0' > 9 || b[n+1]-'0' > 9 {
 		return 0, -1
 	}
 	return int(b[n]-'0')*10 + int(b[n+1]-'0'), n + 2
 }
 
-// at is the byte at n, or 0 where there is none.
-func at(b []byte, n int) byte {
+// byteAt returns the byte at n, or 0 if there is none.
+func byteAt(b []byte, n int) byte {
 	if n < 0 || n >= len(b) {
 		return 0
 	}
@@ -220,8 +222,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// daysSince1970 counts the days of the Gregorian calendar. Years begin in
-// March here, so that the leap day is the last of its year.
+// daysSince1970 counts the days of the Gregorian calendar. It begins years in
+// March, so that the leap day is the last day of its year.
 func daysSince1970(year, month, day int) int64 {
 	if month <= 2 {
 		year--
@@ -230,24 +232,64 @@ func daysSince1970(year, month, day int) int64 {
 	return int64(365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468)
 }
 
-// The time of a record that is not judged: to put rows in order before they
-// are sent.
+// readTime reads the time of a ride.
+func readTime(f fields, c *Columns) (at int64, column, reason string) {
+	clock := f.unquoted(c.at[c.clock])
+	if c.day < 0 {
+		at, problem := parseTimestamp(clock)
+		if problem != "" {
+			column, reason = valueReason(f, c, c.clock, problem)
+		}
+		return at, column, reason
+	}
+	day, problem := parseDay(f.unquoted(c.at[c.day]))
+	if problem != "" {
+		column, reason = valueReason(f, c, c.day, problem)
+		return 0, column, reason
+	}
+	if at, problem = parseTimeOn(day, clock); problem != "" {
+		column, reason = valueReason(f, c, c.clock, problem)
+	}
+	return at, column, reason
+}
 
-// When is the time of one whole record, as it stands in the file. It is not
-// ok where the record can't be taken apart, or its time can't be read; a
-// record that is ok may yet be a reject for something else.
+// A lastTime remembers the time of the previous row. Files are in order of
+// time: most rows repeat it, and comparing is faster than parsing.
+type lastTime struct {
+	text []byte
+	at   int64
+}
+
+// read is readTime with that memory.
+func (t *lastTime) read(f fields, c *Columns) (at int64, column, reason string) {
+	if c.day >= 0 {
+		return readTime(f, c)
+	}
+	text := f.unquoted(c.at[c.clock])
+	if len(text) > 0 && bytes.Equal(text, t.text) {
+		return t.at, "", ""
+	}
+	if at, column, reason = readTime(f, c); reason == "" {
+		t.text, t.at = append(t.text[:0], text...), at
+	}
+	return at, column, reason
+}
+
+// When returns the time of one whole record, to put rows in order before they
+// are sent. ok is false if the record can't be split or its time can't be read.
+// A record that is ok may still be a reject for another reason.
 func (c *Columns) When(rec []byte) (at int64, ok bool) {
 	var f framer
-	f.set(rec, 0, true)
+	f.reset(rec, 0, true)
 	r, ok := f.next()
-	if !ok || r.fault != sound || r.blank || r.size != len(rec) {
+	if !ok || r.fault != wellFormed || r.blank || r.size != len(rec) {
 		return 0, false
 	}
-	rec = content(rec)
+	rec = withoutEOL(rec)
 	fields := fields{rec, split(rec, nil)}
 	if len(fields.ends) != c.count || !isText(rec) {
 		return 0, false
 	}
-	at, _, problem := when(fields, c)
+	at, _, problem := readTime(fields, c)
 	return at, problem == ""
 }

@@ -50,22 +50,22 @@ func TestStamp(t *testing.T) {
 		"7/5/2022 13:00 EST":         withZone,
 		"2022-07-05T13:00:00.500":    fractional,
 		"2022-07-05T13:00:00.":       fractional,
-		"":                           notStamp,
-		"13:00":                      notStamp,
-		"7/5/022 13:00":              notStamp,
-		"7/5/20222 13:00":            notStamp,
-		"7/5/2022 13":                notStamp,
-		"7/5/2022 13:0":              notStamp,
-		"7/5/2022  13:00":            notStamp,
-		"7/5/2022 13:00 ":            notStamp,
-		" 7/5/2022 13:00":            notStamp,
-		"7-5-2022 13:00":             notStamp,
-		"2022/07/05 13:00":           notStamp,
-		"2022-7-05 13:00":            notStamp,
-		"2022-07-5 13:00":            notStamp,
-		"1657026000":                 notStamp,
+		"":                           notTimestamp,
+		"13:00":                      notTimestamp,
+		"7/5/022 13:00":              notTimestamp,
+		"7/5/20222 13:00":            notTimestamp,
+		"7/5/2022 13":                notTimestamp,
+		"7/5/2022 13:0":              notTimestamp,
+		"7/5/2022  13:00":            notTimestamp,
+		"7/5/2022 13:00 ":            notTimestamp,
+		" 7/5/2022 13:00":            notTimestamp,
+		"7-5-2022 13:00":             notTimestamp,
+		"2022/07/05 13:00":           notTimestamp,
+		"2022-7-05 13:00":            notTimestamp,
+		"2022-07-5 13:00":            notTimestamp,
+		"1657026000":                 notTimestamp,
 	} {
-		at, problem := parseStamp([]byte(value))
+		at, problem := parseTimestamp([]byte(value))
 		if problem == "" {
 			problem = FormatTime(at)
 		}
@@ -166,7 +166,7 @@ func FuzzStamp(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		got, problem := parseStamp([]byte(value))
+		got, problem := parseTimestamp([]byte(value))
 		want, ok := slowStamp(value)
 		if ok != (problem == "") || ok && got != want {
 			t.Errorf("%q: got %d %q, want %d %t", value, got, problem, want, ok)
