@@ -21,7 +21,7 @@ import (
 
 const rows = "transit_timestamp,station_complex_id,ridership\n2022-01-01 03:00:00,1,1\n2022-01-01 04:00:00,1,x\n"
 
-// try runs a command to its end.
+// try runs a command and returns its exit status and output.
 func try(ctx context.Context, command cli.Func, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
 	var out, log bytes.Buffer
 	env := cli.Env{Stdin: stdin, Stdout: &out, Stderr: &log}
@@ -29,7 +29,7 @@ func try(ctx context.Context, command cli.Func, stdin io.Reader, args ...string)
 	return status, out.String(), log.String()
 }
 
-// lock waits until a database has a row, and locks it then.
+// lock waits until a database has a row, and then locks it.
 func lock(t *testing.T, path string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -67,7 +67,8 @@ func lock(t *testing.T, path string) {
 	}
 }
 
-// Standard input is stored as any file; it can't be read again to be compared.
+// Standard input is stored like a file, but load cannot read it twice to verify
+// it.
 func TestLoadStandardInput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
 	status, stdout, stderr := try(t.Context(), load, strings.NewReader(rows), "--db", path, "--source", "piped", "-")
@@ -80,8 +81,8 @@ func TestLoadStandardInput(t *testing.T) {
 	}
 }
 
-// endLocked runs a command whose database is locked between two rows, and ends
-// it as Ctrl-C does.
+// endLocked runs a command, locks its database between two rows, and ends the
+// command as Ctrl-C does.
 func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, send func(row string), args ...string) (status int, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -94,7 +95,7 @@ func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, sen
 	send("2022-01-01 03:00:00,1,1\n")
 	lock(t, path)
 	send("2022-01-01 04:00:00,1,2\n")
-	time.Sleep(200 * time.Millisecond) // that the row is in hand shows nowhere
+	time.Sleep(200 * time.Millisecond) // nothing shows that the command has taken the row
 	start := time.Now()
 	cancel()
 	<-ended
@@ -104,7 +105,8 @@ func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, sen
 	return status, stderr
 }
 
-// A locked database keeps nobody from ending, and what is not stored is said.
+// A locked database does not keep a command from ending. It says that rows are
+// not stored.
 func TestLoadInterruptedWhileLocked(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -1,7 +1,5 @@
 package main
 
-// Reading CSV files for load and verify.
-
 import (
 	"bytes"
 	"context"
@@ -14,11 +12,11 @@ import (
 	"turnstile/internal/mta"
 )
 
-// inputFlags adds the flags that say how a file is to be read. They are the
-// producer's as well: the same file must give the same rows by every way.
+// inputFlags adds the flags that say how to read a file. The producer has the
+// same ones: a file must give the same rows by either way.
 func inputFlags(f *cli.Flags, o *mta.FileOptions) {
-	f.StringVar(&o.Source, "source", "", "`NAME` of the data set (default: the file's own name)")
-	f.StringVar(&o.Columns, "columns", "", "the `NAMES` of the columns, with commas, for a file without a header")
+	f.StringVar(&o.Source, "source", "", "`NAME` of the data set (default: the name of the file)")
+	f.StringVar(&o.Columns, "columns", "", "the `NAMES` of the columns, separated by commas, for a file without a header")
 	f.Uint32Var(&o.FromLine, "from-line", 0, "start at line `N` of the file")
 }
 
@@ -39,9 +37,8 @@ func checkBatch(rows int) error {
 	return nil
 }
 
-// sayColumns says once which columns of a file are passed over, and which it
-// does not have.
-func sayColumns(log *slog.Logger, file *mta.File) {
+// logColumns logs which columns of a file are not stored, and which it lacks.
+func logColumns(log *slog.Logger, file *mta.File) {
 	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
 		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
 	}
@@ -50,32 +47,34 @@ func sayColumns(log *slog.Logger, file *mta.File) {
 	}
 }
 
-// A parsing reads and parses a file ahead, on a goroutine of its own.
-type parsing struct {
+// A parseAhead reads and parses a file on a goroutine of its own, ahead of the
+// comparison.
+type parseAhead struct {
 	cancel  context.CancelFunc
-	batches chan parsed
-	rows    int64 // handed out so far
+	batches chan parsedBatch
+	rows    int64 // returned by next so far
 	blank   int64
 }
 
-type parsed struct {
+type parsedBatch struct {
 	batch *mta.Batch
 	err   error
 }
 
-// verifyChunk is small enough to keep both goroutines busy from the start.
+// verifyChunk is the size of a batch in bytes. It is small enough that both
+// goroutines have work from the start.
 const verifyChunk = 1 << 20
 
-func parseAhead(ctx context.Context, file *mta.File) *parsing {
+func startParsing(ctx context.Context, file *mta.File) *parseAhead {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &parsing{cancel: cancel, batches: make(chan parsed, 2)}
+	p := &parseAhead{cancel: cancel, batches: make(chan parsedBatch, 2)}
 	go func() {
 		defer close(p.batches)
 		parser := mta.NewParser()
 		for {
-			b, err := parseNext(file, parser)
+			b, err := parseChunk(file, parser)
 			select {
-			case p.batches <- parsed{b, err}:
+			case p.batches <- parsedBatch{b, err}:
 			case <-ctx.Done():
 				return
 			}
@@ -87,19 +86,19 @@ func parseAhead(ctx context.Context, file *mta.File) *parsing {
 	return p
 }
 
-func parseNext(file *mta.File, parser *mta.Parser) (*mta.Batch, error) {
+func parseChunk(file *mta.File, parser *mta.Parser) (*mta.Batch, error) {
 	chunk, err := file.Next(verifyChunk, 0)
 	if err != nil {
 		return nil, err
 	}
-	chunk.Data = bytes.Clone(chunk.Data)
+	chunk.Data = bytes.Clone(chunk.Data) // the batch refers to it; the file reuses its buffer
 	parser.Begin()
 	part := parser.Parse(chunk)
 	return &mta.Batch{Parts: []mta.Part{part}, Dims: parser.Dimensions()}, nil
 }
 
-// next is the next batch, or io.EOF.
-func (p *parsing) next() (*mta.Batch, error) {
+// next returns the next batch, or io.EOF.
+func (p *parseAhead) next() (*mta.Batch, error) {
 	got, ok := <-p.batches
 	if !ok {
 		return nil, io.EOF
@@ -115,7 +114,7 @@ func (p *parsing) next() (*mta.Batch, error) {
 }
 
 // stop ends the goroutine and waits for it, so that the file can be closed.
-func (p *parsing) stop() {
+func (p *parseAhead) stop() {
 	p.cancel()
 	for got := range p.batches {
 		if got.err != nil && !errors.Is(got.err, io.EOF) {

@@ -1,8 +1,5 @@
 package main
 
-// consumer load: CSV files into SQLite in one process. The file itself is the
-// queue; the rows, the rejects and the repeats are those of the real one.
-
 import (
 	"bytes"
 	"context"
@@ -20,7 +17,7 @@ import (
 )
 
 const loadHelp = `
-consumer load writes CSV files into a SQLite database, once each row, and proves it.
+consumer load writes CSV files into a SQLite database, each row once, and proves it.
 
 Usage: consumer load FILE... [flags]
 
@@ -28,12 +25,12 @@ Usage: consumer load FILE... [flags]
   consumer load --db mta.db 2023.csv.gz     compressed files as they are
   zcat old.csv.gz | consumer load - --source old.csv
 
-It needs no broker and no server. A file that is loaded again adds nothing; a
-mended or longer file adds what is new. Rows that can't be stored are kept
-aside with the reason: consumer rejects.
+It needs no broker. A file that is loaded again adds nothing. A corrected or
+longer file adds its new rows. Rows that cannot be stored become rejects, each
+with its reason: consumer rejects lists them.
 `
 
-// loadChunk is how much of a file is framed, parsed and handed on at a time.
+// loadChunk is the size of a message in bytes.
 const loadChunk = 256 << 10
 
 type loadConfig struct {
@@ -58,12 +55,12 @@ type loadReport struct {
 	Proof         *proofReport `json:"proof"`
 }
 
-// soFar is a hint for a load that failed in the middle.
-func soFar(r loadReport) string {
+// resumeHint is the hint of a load that failed after some rows.
+func resumeHint(r loadReport) string {
 	if r.Rows == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s rows are in the database or among the rejects by now; the same command adds the others, and none twice", count(r.Rows))
+	return fmt.Sprintf("%s rows are in the database or among the rejects; run the same command again to add the others, none is stored twice", formatCount(r.Rows))
 }
 
 func load(ctx context.Context, args []string, env cli.Env) error {
@@ -74,11 +71,11 @@ func load(ctx context.Context, args []string, env cli.Env) error {
 	r, err := loadFiles(ctx, c, env, log)
 	r.Interrupted = errors.Is(err, cli.ErrInterrupted)
 	if err != nil && !r.Interrupted {
-		return cli.WithHint(err, soFar(r))
+		return cli.WithHint(err, resumeHint(r))
 	}
 	if slices.Contains(c.files, "-") && c.prove {
 		c.prove = false
-		log.Info("not proved: standard input can't be read twice; consumer verify can with --source", "source", c.input.Source)
+		log.Info("not proved: standard input cannot be read twice; pipe it to: consumer verify - --source NAME", "source", c.input.Source)
 	}
 	if c.prove && !r.Interrupted {
 		proof, proofErr := prove(ctx, verifyConfig{files: c.files, db: c.db, input: c.input}, env, log)
@@ -97,10 +94,10 @@ func load(ctx context.Context, args []string, env cli.Env) error {
 
 func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done bool, err error) {
 	f := cli.NewFlags("consumer load", loadHelp)
-	f.StringVar(&c.db, "db", database, "the database `FILE`")
+	f.StringVar(&c.db, "db", defaultDatabase, "the database `FILE`")
 	c.result = f.ResultFlags("text", "json")
-	f.BoolVar(&c.prove, "verify", true, "compare file and database in the end")
-	f.IntVar(&c.batch, "batch", 20000, "`ROWS` of a transaction")
+	f.BoolVar(&c.prove, "verify", true, "compare file and database at the end")
+	f.IntVar(&c.batch, "batch", 20000, "`ROWS` in a transaction")
 	inputFlags(f, &c.input)
 	f.Advanced("verify", "batch", "columns", "from-line")
 	if done, err = f.Parse(args, env); done || err != nil {
@@ -113,7 +110,7 @@ func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done
 	return c, cli.Logger(env, f.Verbose()), false, checkFiles(c.files, c.input)
 }
 
-// loadFiles stores the files one after the other through one writer.
+// loadFiles stores the files one after the other.
 func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger) (r loadReport, err error) {
 	db, err := openWriter(ctx, c.db, log)
 	if err != nil {
@@ -132,23 +129,25 @@ func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger)
 	return r, err
 }
 
+// loadFile stores one file by the same steps as the queue: the file is the
+// queue, and it needs no acknowledgement.
 func loadFile(ctx context.Context, c loadConfig, name string, db *store.DB, r *loadReport, env cli.Env, log *slog.Logger) error {
 	file, err := mta.OpenFile(name, env.Stdin, c.input)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	sayColumns(log, file)
+	logColumns(log, file)
 	bar := cli.NewProgress(env, log, "load "+file.Source(), file.Size())
 	defer bar.Done()
 
-	said := newRejectLog(log)
+	rejects := newRejectLog(log)
 	in := make(chan ingest.Message)
 	ended := make(chan struct{})
 	var readErr error
 	go func() {
 		defer close(in)
-		readErr = feed(ctx, ended, file, in, r)
+		readErr = sendChunks(ctx, ended, file, in, r)
 	}()
 	working, stop := finishing(ctx)
 	defer stop()
@@ -160,29 +159,29 @@ func loadFile(ctx context.Context, c loadConfig, name string, db *store.DB, r *l
 				r.AlreadyThere += int64(o.AlreadyThere)
 				r.Rejected += int64(o.Rejected)
 			}
-			said.add(commit)
+			rejects.add(commit)
 			bar.Set(file.Offset(), r.Stored+r.AlreadyThere+r.Rejected)
 			return nil
 		},
 	})
 	close(ended)
-	for range in { // until feed has ended
+	for range in { // until sendChunks has ended
 	}
-	said.flush()
+	rejects.flush()
 	if err != nil && ctx.Err() != nil {
-		log.Warn("what was in hand is not stored", "error", err)
+		log.Warn("the last batch is not stored", "error", err)
 		return interrupted(file, "")
 	}
 	return errors.Join(err, readErr)
 }
 
 func interrupted(file *mta.File, where string) error {
-	return cli.WithHint(fmt.Errorf("%w in %s%s", cli.ErrInterrupted, file.Source(), where), "the same command goes on; what is stored stays")
+	return cli.WithHint(fmt.Errorf("%w in %s%s", cli.ErrInterrupted, file.Source(), where), "run the same command again to store the rest; what is stored stays")
 }
 
-// feed frames a file into messages until its end, or until the work is told to
-// stop, or has stopped by itself.
-func feed(ctx context.Context, ended <-chan struct{}, file *mta.File, in chan<- ingest.Message, r *loadReport) error {
+// sendChunks cuts a file into messages until its end, until ctx ends, or until
+// the writer has ended.
+func sendChunks(ctx context.Context, ended <-chan struct{}, file *mta.File, in chan<- ingest.Message, r *loadReport) error {
 	for {
 		chunk, err := file.Next(loadChunk, 0)
 		if errors.Is(err, io.EOF) {
@@ -203,8 +202,8 @@ func feed(ctx context.Context, ended <-chan struct{}, file *mta.File, in chan<- 
 	}
 }
 
-// A fileMessage is a chunk whose queue is the file: nobody asks for an answer,
-// and there is nothing to acknowledge.
+// A fileMessage is a chunk of a file as an ingest.Message. It has no sender to
+// confirm to and no queue to acknowledge to.
 type fileMessage struct{ chunk mta.Chunk }
 
 func (m fileMessage) Chunk() (mta.Chunk, error) { return m.chunk, nil }
@@ -218,7 +217,7 @@ func writeLoad(w io.Writer, c loadConfig, r loadReport) error {
 		return cli.WriteJSON(w, r)
 	}
 	_, err := fmt.Fprintf(w, "%s rows in %.2f s (%s rows/s): %s stored, %s already there, %s rejected\n",
-		count(r.Rows), r.Seconds, count(int64(r.RowsPerSecond)), count(r.Stored), count(r.AlreadyThere), count(r.Rejected))
+		formatCount(r.Rows), r.Seconds, formatCount(int64(r.RowsPerSecond)), formatCount(r.Stored), formatCount(r.AlreadyThere), formatCount(r.Rejected))
 	if err != nil || r.Proof == nil {
 		return err
 	}

@@ -1,8 +1,5 @@
 package main
 
-// What has been stored so far, said once a second at most.
-// Numbers and rejects, as a person reads them.
-
 import (
 	"log/slog"
 	"sync"
@@ -14,11 +11,11 @@ import (
 	"turnstile/internal/mta"
 )
 
-// sayEvery is how often the log says what was stored: often enough to see a
-// slow stream move, seldom enough to read a fast one.
-const sayEvery = time.Second
+// logEvery is the least time between two log lines about stored rows.
+const logEvery = time.Second
 
-type total struct {
+// runTotals is the result of run as JSON.
+type runTotals struct {
 	Stored       int64   `json:"stored"`
 	AlreadyThere int64   `json:"already_there"`
 	Rejected     int64   `json:"rejected"`
@@ -27,68 +24,65 @@ type total struct {
 	Interrupted  bool    `json:"interrupted"`
 }
 
-// A tally counts commits and logs them.
-type tally struct {
-	total
+// A commitLog counts commits and logs them once a second at most.
+type commitLog struct {
+	runTotals
 	log     *slog.Logger
 	rejects *rejectLog
 	start   time.Time
 
-	mu      sync.Mutex // guards all below, and total
-	unsaid  mta.Outcome
-	commits int
-	timer   *time.Timer // runs while something is unsaid
+	mu       sync.Mutex  // guards all below, rejects and runTotals
+	unlogged mta.Outcome // since the last log line
+	commits  int         // since the last log line
+	timer    *time.Timer // runs while something is not logged
 }
 
-func newTally(log *slog.Logger) *tally {
-	return &tally{log: log, rejects: newRejectLog(log), start: time.Now()}
+func newCommitLog(log *slog.Logger) *commitLog {
+	return &commitLog{log: log, rejects: newRejectLog(log), start: time.Now()}
 }
 
-func (t *tally) add(c ingest.Commit) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.rejects.add(c)
+func (l *commitLog) add(c ingest.Commit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rejects.add(c)
 	for _, o := range c.Outcomes {
-		t.unsaid = t.unsaid.Add(o)
-		t.Stored += int64(o.Stored)
-		t.AlreadyThere += int64(o.AlreadyThere)
-		t.Rejected += int64(o.Rejected)
+		l.unlogged = l.unlogged.Add(o)
+		l.Stored += int64(o.Stored)
+		l.AlreadyThere += int64(o.AlreadyThere)
+		l.Rejected += int64(o.Rejected)
 	}
-	t.Transactions++
-	t.commits++
-	t.Seconds = time.Since(t.start).Seconds()
-	if t.timer == nil {
-		t.timer = time.AfterFunc(sayEvery, t.flush)
+	l.Transactions++
+	l.commits++
+	l.Seconds = time.Since(l.start).Seconds()
+	if l.timer == nil {
+		l.timer = time.AfterFunc(logEvery, l.flush)
 	}
 }
 
-// flush says what has not been said yet.
-func (t *tally) flush() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.timer == nil {
+// flush logs the commits that have not been logged.
+func (l *commitLog) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer == nil {
 		return
 	}
-	t.timer.Stop()
-	t.timer = nil
-	t.log.Info("stored", "rows", t.unsaid.Stored, "already_there", t.unsaid.AlreadyThere,
-		"rejected", t.unsaid.Rejected, "transactions", t.commits, "total", t.Stored)
-	t.rejects.flush()
-	t.unsaid, t.commits = mta.Outcome{}, 0
+	l.timer.Stop()
+	l.timer = nil
+	l.log.Info("stored", "rows", l.unlogged.Stored, "already_there", l.unlogged.AlreadyThere,
+		"rejected", l.unlogged.Rejected, "transactions", l.commits, "total", l.Stored)
+	l.rejects.flush()
+	l.unlogged, l.commits = mta.Outcome{}, 0
 }
 
-// count writes 1234567 as 1,234,567.
-func count(n int64) string { return humanize.Comma(n) }
+// maxLoggedRejects is how many rejects are logged one by one between two
+// flushes. The database has all of them.
+const maxLoggedRejects = 5
 
-// mostNamed is how many rejects are named in the log between two flushes; the
-// others are counted, and the database has them all.
-const mostNamed = 5
-
-// A rejectLog says which rows are rejected, without drowning the log.
+// A rejectLog logs rejects without flooding the log.
 type rejectLog struct {
-	log    *slog.Logger
-	named  int
-	silent int64
+	log     *slog.Logger
+	logged  int
+	skipped int64
 }
 
 func newRejectLog(log *slog.Logger) *rejectLog { return &rejectLog{log: log} }
@@ -96,8 +90,8 @@ func newRejectLog(log *slog.Logger) *rejectLog { return &rejectLog{log: log} }
 func (r *rejectLog) add(c ingest.Commit) {
 	for _, part := range c.Batch.Parts {
 		for _, x := range part.Rejects {
-			if r.named++; r.named > mostNamed {
-				r.silent++
+			if r.logged++; r.logged > maxLoggedRejects {
+				r.skipped++
 				continue
 			}
 			r.log.Warn("rejected", "source", part.Source, "line", x.Line, "reason", x.Reason)
@@ -105,10 +99,13 @@ func (r *rejectLog) add(c ingest.Commit) {
 	}
 }
 
-// flush says how many were not named since the last flush.
+// flush logs how many rejects were skipped since the last flush.
 func (r *rejectLog) flush() {
-	if r.silent > 0 {
-		r.log.Warn("rejected more", "rows", r.silent, "all", "consumer rejects")
+	if r.skipped > 0 {
+		r.log.Warn("rejected more", "rows", r.skipped, "hint", "list all: consumer rejects")
 	}
-	r.named, r.silent = 0, 0
+	r.logged, r.skipped = 0, 0
 }
+
+// formatCount writes 1234567 as 1,234,567.
+func formatCount(n int64) string { return humanize.Comma(n) }

@@ -1,7 +1,5 @@
 package main
 
-// consumer rejects: the rows that could not be stored, where they stand, why.
-
 import (
 	"bufio"
 	"context"
@@ -15,7 +13,7 @@ import (
 )
 
 const rejectsHelp = `
-consumer rejects lists the rows that could not be stored: what, where, why.
+consumer rejects lists the rows that could not be stored, each with its line and reason.
 
 Usage: consumer rejects [flags]
 
@@ -23,16 +21,16 @@ Usage: consumer rejects [flags]
   consumer rejects --source sample.csv   those of one file
   consumer rejects --csv > bad.csv       the raw records under their header
 
-To mend them: correct the lines in the file, in place, and send the file again
-under its name. The mended rows are stored, their rejects go away, and nothing
-is doubled.
+To resolve rejects, correct the lines in the file, in place, and send the file
+again under its name. The corrected rows are stored, their rejects are deleted,
+and no row is stored twice.
 `
 
 func rejects(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("consumer rejects", rejectsHelp)
-	db := f.String("db", database, "the database `FILE`")
-	source := f.String("source", "", "only those of the data set `NAME`")
-	raw := f.Bool("csv", false, "the records as they came, under their header")
+	db := f.String("db", defaultDatabase, "the database `FILE`")
+	source := f.String("source", "", "only rejects of the data set `NAME`")
+	raw := f.Bool("csv", false, "the raw records under their header")
 	result := f.ResultFlags("text", "json")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
@@ -70,22 +68,21 @@ func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) 
 	if n == 0 {
 		_, err = fmt.Fprintln(w, "no rejects")
 	} else {
-		_, err = fmt.Fprintf(w, "%s rejects\n", count(int64(n)))
+		_, err = fmt.Fprintf(w, "%s rejects\n", formatCount(int64(n)))
 	}
 	return err
 }
 
-// printable is a record on one line, short enough to read; --csv and --format
-// json have it whole.
+// printable returns a record as one line of at most 160 characters.
 func printable(record []byte) string {
-	const most = 160
+	const maxRunes = 160
 	text := strings.TrimRight(string(record), "\r\n")
 	clean := text
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) {
 		clean = fmt.Sprintf("%q", text)
 	}
-	if runes := []rune(clean); len(runes) > most {
-		return fmt.Sprintf("%s... (%s bytes)", string(runes[:most]), count(int64(len(record))))
+	if runes := []rune(clean); len(runes) > maxRunes {
+		return fmt.Sprintf("%s... (%s bytes)", string(runes[:maxRunes]), formatCount(int64(len(record))))
 	}
 	return clean
 }
@@ -111,14 +108,14 @@ func listJSON(ctx context.Context, r *store.Reader, source string, w io.Writer) 
 	return cli.WriteJSON(w, map[string]any{"rejects": list})
 }
 
-// listCSV writes the raw records of one layout of columns: a CSV file has only
-// one header.
+// listCSV writes the raw records. It fails if their sources have different
+// columns, because a CSV file has one header.
 func listCSV(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
 	header, owner := "", ""
 	return r.Rejects(ctx, source, func(x store.Reject) error {
 		switch {
 		case x.Columns == "":
-			return nil // a foreign message has no columns; text and JSON show it
+			return nil // a malformed message has no columns; the text and JSON forms list it
 		case owner == "":
 			owner, header = x.Source, x.Columns
 			if _, err := fmt.Fprintln(w, header); err != nil {
@@ -126,7 +123,7 @@ func listCSV(ctx context.Context, r *store.Reader, source string, w io.Writer) e
 			}
 		case x.Columns != header:
 			return cli.WithHint(fmt.Errorf("%s and %s have different columns", owner, x.Source),
-				"one at a time: --source "+owner)
+				"list one source at a time: --source "+owner)
 		}
 		record := strings.TrimRight(string(x.Record), "\r\n")
 		_, err := fmt.Fprintln(w, record)

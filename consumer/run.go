@@ -1,9 +1,5 @@
 package main
 
-// The consumer proper: from the queue into the database, until told to stop.
-// What comes in: rows from the queue, and requests past it, to one writer.
-// The right to write: one process a database.
-
 import (
 	"context"
 	"errors"
@@ -24,29 +20,30 @@ const runHelp = `
 consumer takes rows from the queue and writes them to SQLite, exactly once.
 
 Usage: consumer [flags]
-       consumer load FILE...     CSV files into SQLite, without a queue
+       consumer load FILE...     write CSV files to SQLite, without a queue
        consumer verify FILE...   prove that files are stored
-       consumer rejects          what could not be stored, where, why
+       consumer rejects          list the rows that could not be stored
 
   consumer                       until Ctrl-C, into var/turnstile.db
   consumer --until-drained       until the queue is empty
   sqlite3 var/turnstile.db 'SELECT * FROM ridership LIMIT 5'
 
-A second consumer on the same database stands by, and takes over when the first
-ends.
+A second consumer of the same database is a hot standby. It takes over when the
+first one ends.
 `
 
 const runManual = `
-A row is stored in one transaction with all that arrived beside it, on disk
-(WAL, synchronous=FULL) before its message is confirmed and acknowledged. What
-was stored when the consumer died is delivered again and found already there.
+All rows that have arrived are stored in one transaction. The consumer confirms
+and acknowledges their messages after the commit is on disk (WAL,
+synchronous=FULL). After a crash, messages that were not acknowledged are
+redelivered, and rows that are stored already count as already_there.
 The result with --format json: {"stored", "already_there", "rejected",
 "transactions", "seconds", "interrupted"}.
 `
 
-// stopWithin is how long the batch in hand may take to be stored once the
-// consumer is told to stop. What is not stored by then stays in the queue.
-const stopWithin = 1500 * time.Millisecond
+// stopTimeout is how long the last batch may take once the consumer is told to
+// stop. Messages that are not stored by then stay in the queue.
+const stopTimeout = 1500 * time.Millisecond
 
 type runConfig struct {
 	server  *cli.Server
@@ -61,11 +58,11 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	c := runConfig{}
 	f := cli.NewFlags("consumer", runHelp)
 	f.Manual(runManual)
-	f.StringVar(&c.db, "db", database, "the database `FILE`")
+	f.StringVar(&c.db, "db", defaultDatabase, "the database `FILE`")
 	f.BoolVar(&c.drained, "until-drained", false, "end as soon as the queue is empty")
 	c.server = f.ServerFlags()
-	f.IntVar(&c.batch, "batch", 20000, "a transaction that has this many `ROWS` takes no further message")
-	f.BoolVar(&c.adopt, "adopt", false, "take over the queue of another database, whose rows are not in this one; or of this one, if it was moved")
+	f.IntVar(&c.batch, "batch", 20000, "a transaction with this many `ROWS` takes no further message")
+	f.BoolVar(&c.adopt, "adopt", false, "take over a queue that belongs to another database, or to this one at another path; rows stored there are not in this database")
 	c.result = f.ResultFlags("text", "json")
 	f.Advanced("batch", "adopt", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {
@@ -74,31 +71,32 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if err := errors.Join(f.NoArgs(), c.result.Check(), checkBatch(c.batch)); err != nil {
 		return err
 	}
-	t, err := consume(ctx, c, cli.Logger(env, f.Verbose()))
+	commits, err := consume(ctx, c, cli.Logger(env, f.Verbose()))
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	t.Interrupted = ctx.Err() != nil
+	commits.Interrupted = ctx.Err() != nil
 	return c.result.Write(env, func(w io.Writer, _ bool) error {
 		if c.result.Format == "json" {
-			return cli.WriteJSON(w, t.total)
+			return cli.WriteJSON(w, commits.runTotals)
 		}
-		_, err := fmt.Fprintf(w, "%s rows stored, %s already there, %s rejected\n", count(t.Stored), count(t.AlreadyThere), count(t.Rejected))
+		_, err := fmt.Fprintf(w, "%s rows stored, %s already there, %s rejected\n",
+			formatCount(commits.Stored), formatCount(commits.AlreadyThere), formatCount(commits.Rejected))
 		return err
 	})
 }
 
 // consume connects, becomes the writer, and ingests until it is told to stop.
-// An interrupted wait for the broker or for the lock is no error of ours: the
-// caller looks at ctx.
-func consume(ctx context.Context, c runConfig, log *slog.Logger) (t *tally, err error) {
-	t = newTally(log)
+// If ctx ends while it waits for the broker or the lock, it returns an error;
+// the caller checks ctx.
+func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commitLog, err error) {
+	commits = newCommitLog(log)
 	host, err := os.Hostname()
 	if err != nil {
-		return t, err
+		return commits, err
 	}
 	if err := store.CheckPath(c.db); err != nil {
-		return t, err
+		return commits, err
 	}
 	conn, err := stream.Connect(ctx, stream.Config{
 		Servers: c.server.URLs, Role: "consumer", Name: fmt.Sprintf("turnstile consumer %s/%d", host, os.Getpid()),
@@ -106,66 +104,67 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (t *tally, err 
 		CA: c.server.CA, Cert: c.server.Cert, Key: c.server.Key, Log: log,
 	})
 	if err != nil {
-		return t, err
+		return commits, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	db, err := openWriter(ctx, c.db, log)
 	if err != nil {
-		return t, err
+		return commits, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	reader, err := conn.Reader(ctx, stream.ReaderOptions{DatabaseID: db.ID(), Path: db.Path(), Adopt: c.adopt, Batch: c.batch})
 	if err != nil {
-		return t, err
+		return commits, err
 	}
 	requests, err := conn.Requests()
 	if err != nil {
-		return t, errors.Join(err, reader.Close())
+		return commits, errors.Join(err, reader.Close())
 	}
 	if db.waited {
-		log.Info("took over from the writer before", "after", time.Since(db.since))
+		log.Info("took over from the previous writer", "after", time.Since(db.since))
 	}
 	log.Info("storing", "db", c.db, "server", conn.URL())
-	return t, ingestAll(ctx, c, &intake{reader: reader, requests: requests}, db, t, log)
+	return commits, ingestAll(ctx, c, &receiver{reader: reader, requests: requests}, db, commits, log)
 }
 
-// ingestAll stores what comes in until ctx ends or, if asked, the queue is
-// drained. The batch in hand is finished.
-func ingestAll(ctx context.Context, c runConfig, in *intake, db *writer, t *tally, log *slog.Logger) error {
-	taking, stopTaking := context.WithCancel(ctx)
-	defer stopTaking()
-	messages := in.start(taking, stopTaking)
+// ingestAll stores messages until ctx ends or, with --until-drained, until the
+// queue is empty. It finishes the last batch.
+func ingestAll(ctx context.Context, c runConfig, in *receiver, db *writer, commits *commitLog, log *slog.Logger) error {
+	receiving, stopReceiving := context.WithCancel(ctx)
+	defer stopReceiving()
+	messages := in.start(receiving, stopReceiving)
 	if c.drained {
-		go endWhenDrained(taking, in.reader, stopTaking, log)
+		go stopWhenDrained(receiving, in.reader, stopReceiving, log)
 	}
 
 	working, giveUp := finishing(ctx)
 	defer giveUp()
 	err := ingest.Run(working, messages, db, ingest.Options{
 		Rows: c.batch, Log: log, Retry: store.IsTransient,
-		Committed: func(commit ingest.Commit) error { t.add(commit); return nil },
+		Committed: func(commit ingest.Commit) error { commits.add(commit); return nil },
 	})
-	stopTaking()
-	t.flush()
-	if err != nil && ctx.Err() != nil { // told to stop: it is no error of ours, but no secret either
-		log.Warn("what was in hand is not stored, and stays in the queue", "error", err)
+	stopReceiving()
+	commits.flush()
+	if err != nil && ctx.Err() != nil { // expected when told to stop, but worth a line
+		log.Warn("the last batch is not stored, and stays in the queue", "error", err)
 	}
 	return errors.Join(err, in.close())
 }
 
-// finishing outlives ctx by the time that the batch in hand may take.
+// finishing returns a context that outlives ctx by stopTimeout.
 func finishing(ctx context.Context) (working context.Context, stop func()) {
 	working, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin, giveUp) })
+	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(stopTimeout, giveUp) })
 	return working, func() { unhook(); giveUp() }
 }
 
-// drainedEvery is how often an empty queue is asked for. It costs one request.
+// drainedEvery is how often the consumer asks whether the queue is empty. Each
+// check costs a broker round trip.
 const drainedEvery = 20 * time.Millisecond
 
-// endWhenDrained stops the taking as soon as the stream has nothing that is
-// not stored and acknowledged.
-func endWhenDrained(ctx context.Context, reader *stream.Reader, stop func(), log *slog.Logger) {
+// stopWhenDrained calls stop as soon as all messages of the stream are stored
+// and acknowledged.
+func stopWhenDrained(ctx context.Context, reader *stream.Reader, stop func(), log *slog.Logger) {
 	tick := time.NewTicker(drainedEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -184,8 +183,8 @@ func endWhenDrained(ctx context.Context, reader *stream.Reader, stop func(), log
 	}
 }
 
-// An intake takes messages from the queue and requests from their senders.
-type intake struct {
+// A receiver merges the messages of the queue with requests, which bypass it.
+type receiver struct {
 	reader   *stream.Reader
 	requests *stream.Requests
 
@@ -194,28 +193,28 @@ type intake struct {
 	err error
 }
 
-// start hands on what comes until ctx ends, and closes the channel then. An
-// error that ends one of the two ends both, through stop.
-func (n *intake) start(ctx context.Context, stop func()) <-chan ingest.Message {
+// start sends messages on the returned channel until ctx ends, and then closes
+// it. If the queue or the requests fail, start calls stop to end the other.
+func (r *receiver) start(ctx context.Context, stop func()) <-chan ingest.Message {
 	messages := make(chan ingest.Message)
-	take := func(next func(context.Context) (*stream.Delivery, error)) {
-		if err := pump(ctx, next, messages); err != nil {
-			n.mu.Lock()
-			n.err = errors.Join(n.err, err)
-			n.mu.Unlock()
+	receive := func(next func(context.Context) (*stream.Delivery, error)) {
+		if err := forward(ctx, next, messages); err != nil {
+			r.mu.Lock()
+			r.err = errors.Join(r.err, err)
+			r.mu.Unlock()
 			stop()
 		}
 	}
-	n.wg.Go(func() { take(n.reader.Next) })
-	n.wg.Go(func() { take(n.requests.Next) })
+	r.wg.Go(func() { receive(r.reader.Next) })
+	r.wg.Go(func() { receive(r.requests.Next) })
 	go func() {
-		n.wg.Wait()
+		r.wg.Wait()
 		close(messages)
 	}()
 	return messages
 }
 
-func pump(ctx context.Context, next func(context.Context) (*stream.Delivery, error), messages chan<- ingest.Message) error {
+func forward(ctx context.Context, next func(context.Context) (*stream.Delivery, error), messages chan<- ingest.Message) error {
 	for {
 		m, err := next(ctx)
 		switch {
@@ -227,29 +226,29 @@ func pump(ctx context.Context, next func(context.Context) (*stream.Delivery, err
 		select {
 		case messages <- m:
 		case <-ctx.Done():
-			return m.Nak() // or the next writer would wait for it
+			return m.Nak() // otherwise the next writer waits for its redelivery
 		}
 	}
 }
 
-// close gives back what was fetched and not taken. The context given to start
-// must have ended.
-func (n *intake) close() error {
-	n.wg.Wait()
-	return errors.Join(n.err, n.requests.Close(), n.reader.Close())
+// close returns fetched messages to the queue. The context of start must have
+// ended.
+func (r *receiver) close() error {
+	r.wg.Wait()
+	return errors.Join(r.err, r.requests.Close(), r.reader.Close())
 }
 
-// A writer is an open database and the lock that makes it ours alone.
+// A writer is an open database with its writer's lock.
 type writer struct {
 	*store.DB
 	lock   *store.WriterLock
-	waited bool      // another writer was there first
-	since  time.Time // when the lock became ours
+	waited bool      // another process held the lock
+	since  time.Time // when this process took the lock
 }
 
-// openWriter takes the writer's lock, waiting for as long as another process
-// has it, and then opens the database. In this order: who opens the database
-// without the lock could write beside the other.
+// openWriter takes the writer's lock, waiting while another process holds it,
+// and then opens the database. Without the lock, opening the database would
+// allow a second writer.
 func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
 	w := &writer{}
 	lock, err := store.Lock(ctx, path, func() {
@@ -260,14 +259,15 @@ func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, er
 		return nil, err
 	}
 	w.lock, w.since = lock, time.Now()
-	if w.DB, err = store.Open(ctx, path, store.Options{Log: log, Warn: func(err error) { log.Warn(err.Error(), "hint", warningHint(err)) }}); err != nil {
+	warn := func(err error) { log.Warn(err.Error(), "hint", warningHint(err)) }
+	if w.DB, err = store.Open(ctx, path, store.Options{Log: log, Warn: warn}); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	return w, nil
 }
 
-// Close closes the database and then gives up the lock: the next writer must
-// not open it before.
+// Close closes the database and then releases the lock. In the other order the
+// next writer could open the database while this one still has it open.
 func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock()) }
 
 func warningHint(err error) string {

@@ -1,7 +1,5 @@
 package main
 
-// consumer verify: the proof that a file is in the database, once.
-
 import (
 	"context"
 	"errors"
@@ -16,16 +14,16 @@ import (
 )
 
 const verifyHelp = `
-consumer verify compares CSV files with what is stored of them, record by record.
+consumer verify compares CSV files with the database, record by record.
 
 Usage: consumer verify FILE... [flags]
 
   consumer verify data/sample.csv
   consumer verify --format json 2023.csv.gz 2024.csv.gz
 
-Every record of a file must be stored with equal content, or kept as a reject
-with its reason; nothing else may be stored under the file's name. It only
-reads, and works beside a running consumer. Exit status 1 unless all is well.
+A file is proved if each record is stored once with equal content, or is a
+reject with a reason, and nothing else is stored under the file's name. verify
+only reads and may run beside a consumer. Exit status 1 if a file is not proved.
 `
 
 const verifyManual = `
@@ -33,14 +31,14 @@ The JSON document:
   {"ok", "interrupted", "files": [{"file", "source", "records", "stored",
    "rejected", "missing", "differs", "extra", "blank"}],
    "differences": [{"file", "line", "kind", "column", "in_file", "in_db"}]}
-records = stored + rejected + missing + differs; the header and blank records
-are not counted. kind is missing (in the file, not in the database), differs
-(the database has another row at that line) or extra (the database has a row
-at a line the file does not have). The first 10 differences of a run are named.
+records = stored + rejected + missing + differs, without header and blank
+records. kind is missing (the record is in the file only), differs (the database
+has another row at that line) or extra (the row is in the database only).
+differences has the first 10.
 `
 
-// mostDifferences is how many differences are named.
-const mostDifferences = 10
+// maxDifferences is how many differences the result names.
+const maxDifferences = 10
 
 type verifyConfig struct {
 	files  []string
@@ -49,6 +47,7 @@ type verifyConfig struct {
 	result *cli.Result
 }
 
+// A proofReport is the result as JSON.
 type proofReport struct {
 	OK          bool         `json:"ok"`
 	Interrupted bool         `json:"interrupted"`
@@ -83,7 +82,7 @@ func verify(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("consumer verify", verifyHelp)
 	f.Manual(verifyManual)
 	c := verifyConfig{}
-	f.StringVar(&c.db, "db", database, "the database `FILE`")
+	f.StringVar(&c.db, "db", defaultDatabase, "the database `FILE`")
 	c.result = f.ResultFlags("text", "json")
 	inputFlags(f, &c.input)
 	f.Advanced("columns", "from-line")
@@ -109,7 +108,7 @@ func verify(ctx context.Context, args []string, env cli.Env) error {
 	}), err)
 }
 
-// proofError says nothing more than the result does, and what to do about it.
+// proofError adds a hint to the failure. The result itself describes it.
 func proofError(p proofReport) error {
 	var missing, differs int64
 	for _, f := range p.Files {
@@ -119,15 +118,15 @@ func proofError(p proofReport) error {
 	hint := ""
 	switch {
 	case missing > 0:
-		hint = "rows that are still in the queue are stored by: consumer --until-drained"
+		hint = "if the rows are still in the queue, store them with: consumer --until-drained"
 	case differs > 0:
-		hint = "if this is another data set than the one stored, give it a name of its own: --source NAME"
+		hint = "if this file is another data set than the stored one, name it: --source NAME"
 	}
 	return cli.WithHint(cli.ErrFailed, hint)
 }
 
-// unequal counts the lines on which files and database disagree.
-func (p proofReport) unequal() (n int64) {
+// unequalLines counts the lines on which files and database disagree.
+func (p proofReport) unequalLines() (n int64) {
 	for _, f := range p.Files {
 		n += f.Missing + f.Differs + f.Extra
 	}
@@ -153,7 +152,7 @@ func prove(ctx context.Context, c verifyConfig, env cli.Env, log *slog.Logger) (
 		}
 		report.OK = report.OK && proof.ok()
 		report.Files = append(report.Files, proof)
-		room := mostDifferences - len(report.Differences)
+		room := maxDifferences - len(report.Differences)
 		report.Differences = append(report.Differences, differences[:min(room, len(differences))]...)
 	}
 	return report, errors.Join(err, db.Close())
@@ -168,7 +167,7 @@ func proveFile(ctx context.Context, c verifyConfig, name string, db *store.Reade
 	bar := cli.NewProgress(env, log, "verify "+file.Source(), file.Size())
 	defer bar.Done()
 
-	batches := parseAhead(ctx, file)
+	batches := startParsing(ctx, file)
 	defer batches.stop()
 	v, err := db.Verify(ctx, file.Source(), c.input.FromLine, func() (*mta.Batch, error) {
 		b, err := batches.next()
@@ -189,7 +188,7 @@ func proveFile(ctx context.Context, c verifyConfig, name string, db *store.Reade
 	return proof, differences, nil
 }
 
-// writeProof writes a proof for a person to read.
+// writeProof writes the text form of a proof.
 func writeProof(w io.Writer, db string, p proofReport) error {
 	var lines []byte
 	for _, f := range p.Files {
@@ -198,17 +197,17 @@ func writeProof(w io.Writer, db string, p proofReport) error {
 			word = "FAIL"
 		}
 		lines = fmt.Appendf(lines, "%s %s: %s records = %s stored + %s rejected + %s missing + %s different; %s extra, %s blank\n",
-			word, f.Source, count(f.Records), count(f.Stored), count(f.Rejected), count(f.Missing), count(f.Differs), count(f.Extra), count(f.Blank))
+			word, f.Source, formatCount(f.Records), formatCount(f.Stored), formatCount(f.Rejected), formatCount(f.Missing), formatCount(f.Differs), formatCount(f.Extra), formatCount(f.Blank))
 	}
 	for _, d := range p.Differences {
 		lines = append(lines, describe(d)...)
 	}
-	if more := p.unequal() - int64(len(p.Differences)); more > 0 {
-		lines = fmt.Appendf(lines, "     and %s more\n", count(more))
+	if more := p.unequalLines() - int64(len(p.Differences)); more > 0 {
+		lines = fmt.Appendf(lines, "     and %s more\n", formatCount(more))
 	}
 	switch {
 	case p.OK:
-		lines = fmt.Appendf(lines, "proved: every record is in %s once, or rejected with a reason\n", db)
+		lines = fmt.Appendf(lines, "proved: each record is in %s once, or rejected with a reason\n", db)
 	case p.Interrupted:
 		lines = append(lines, "interrupted: nothing is proved\n"...)
 	default:

@@ -1,19 +1,19 @@
--- The tables of turnstile. Every one is STRICT: SQLite refuses a text where a
--- number belongs.
+-- The tables of turnstile. All are STRICT: SQLite refuses a text in a column of
+-- numbers.
 
 CREATE TABLE meta (
-  name  TEXT PRIMARY KEY,                -- database: this database's id; writer, writing_since: who wrote last
+  name  TEXT PRIMARY KEY,                -- database: its random id; writer, writing_since: the last writer (host/pid) and its start
   value TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE source (
   id         INTEGER PRIMARY KEY,
   name       TEXT NOT NULL UNIQUE,       -- the data set; by default the file's name
-  columns    TEXT NOT NULL,              -- the header record it came with first
+  columns    TEXT NOT NULL,              -- the first header record received for it
   first_seen TEXT NOT NULL               -- UTC
 ) STRICT;
 
-CREATE TABLE station (                   -- what rows say of a station, as a whole; one complex has several over the years
+CREATE TABLE station (                   -- all columns of a station; one complex has several rows, because names and coordinates changed
   id                 INTEGER PRIMARY KEY,
   station_complex_id TEXT NOT NULL,      -- text: there are TRAM1 and TRAM2
   station_complex    TEXT,               -- NULL: the file had no such column
@@ -24,7 +24,7 @@ CREATE TABLE station (                   -- what rows say of a station, as a who
   georeference       TEXT
 ) STRICT;
 
--- x'' is a blob and equals no text: NULL and the empty string stay apart.
+-- x'' is a blob and equals no text. It keeps NULL and the empty string apart.
 CREATE UNIQUE INDEX station_key ON station (
   station_complex_id, ifnull(station_complex, x''), ifnull(borough, x''), ifnull(transit_mode, x''),
   ifnull(latitude, x''), ifnull(longitude, x''), ifnull(georeference, x''));
@@ -37,12 +37,12 @@ CREATE TABLE fare (
 
 CREATE UNIQUE INDEX fare_key ON fare (ifnull(payment_method, x''), ifnull(fare_class_category, x''));
 
--- No index and no foreign key but the row's own name: an index that is not in
--- the order of insertion costs 90 %, a checked reference 40 %. Verify looks
--- each row up with its station and fare instead.
+-- ride has no index but its id, and no foreign keys. An index that is not in
+-- the order of insertion adds 90 % to the time of an insert, a checked reference
+-- 40 %. verify compares station and fare of each row instead.
 CREATE TABLE ride (
   id         INTEGER PRIMARY KEY,        -- source.id << 32 | line
-  transit_at INTEGER NOT NULL,           -- seconds since 1970-01-01 00:00 on a New York wall clock, no zone
+  transit_at INTEGER NOT NULL,           -- seconds since 1970-01-01 00:00, both in New York wall clock time
   station    INTEGER NOT NULL,           -- station.id
   fare       INTEGER NOT NULL,           -- fare.id
   ridership  INTEGER NOT NULL CHECK (ridership >= 0),
@@ -52,10 +52,10 @@ CREATE TABLE ride (
 CREATE TABLE reject (
   id          INTEGER PRIMARY KEY,
   source      INTEGER NOT NULL,          -- source.id
-  line        INTEGER NOT NULL,          -- in the file; for a foreign message its sequence in the stream
-  "column"    TEXT NOT NULL,             -- at fault; empty: the record as a whole
+  line        INTEGER NOT NULL,          -- in the file; of a malformed message: its stream sequence
+  "column"    TEXT NOT NULL,             -- the column at fault; empty: the whole record
   reason      TEXT NOT NULL,
-  record      BLOB NOT NULL,             -- as it came, byte for byte
+  record      BLOB NOT NULL,             -- as received, byte for byte
   rejected_at TEXT NOT NULL              -- UTC
 ) STRICT;
 
