@@ -1,7 +1,7 @@
 package main
 
-// The dialects: the same rows as the portal, the API, Excel and the original
-// demo's file write them.
+// A dialect writes the same rows as one of: the portal, its API, Excel, and a file
+// with the date and the time in two columns.
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ import (
 
 // A dialect is how a file is written.
 type dialect struct {
-	header  string // the time columns; the others are the same in all but one letter
+	header  string // the time columns; otherColumns and geo follow
 	bom     bool
 	eol     string
-	quote   bool // every field
-	point   bool // 4.0 for 4
-	commas  func(day) bool
-	noise   bool // coordinates went through 32 bits of floating point
+	quote   bool           // every field
+	point   bool           // counts are written as 4.0
+	commas  func(day) bool // counts of that day are written as "1,031"
+	noise   bool           // coordinates are rounded to 32-bit floating point
 	sorted  bool
-	open    bool // the last line has no end
-	blanks  int  // records of nothing but commas at the end
+	open    bool // the last line has no line ending
+	blanks  int  // records of commas only, at the end
 	date    func(day) string
 	hour    func(int) string // follows the date
 	geo     string           // the name of the last column
@@ -61,7 +61,8 @@ var dialects = map[string]*dialect{
 const otherColumns = "transit_mode,station_complex_id,station_complex,borough," +
 	"payment_method,fare_class_category,ridership,transfers,latitude,longitude"
 
-// head is the header record without its end, after the byte order mark.
+// head returns the byte order mark, if any, and the header record without its
+// line ending.
 func (d *dialect) head() string {
 	fields := strings.Split(d.header+","+otherColumns+","+d.geo, ",")
 	for i, f := range fields {
@@ -74,7 +75,7 @@ func (d *dialect) head() string {
 	return head
 }
 
-// text is a field.
+// text formats a field.
 func (d *dialect) text(s string) string {
 	if d.quote || strings.ContainsAny(s, `",`+"\r\n") {
 		return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
@@ -82,8 +83,8 @@ func (d *dialect) text(s string) string {
 	return s
 }
 
-// when is the time column, or both of them: of the split file the hour's part
-// starts with the comma. No dialect that quotes has two.
+// when returns the time column or columns. In the split dialect hour starts with
+// the comma between them; no dialect that quotes has two columns.
 func (d *dialect) when(date, hour string) string {
 	if d.quote {
 		return `"` + date + hour + `"`
@@ -91,7 +92,7 @@ func (d *dialect) when(date, hour string) string {
 	return date + hour
 }
 
-// middle is all between the time and the counts, ends included.
+// middle returns the text between the time and the counts, with both commas.
 func (d *dialect) middle(s station, f fare) string {
 	m := ","
 	for _, field := range []string{s.mode, s.id, s.name, s.borough, f.payment, f.class} {
@@ -100,7 +101,7 @@ func (d *dialect) middle(s station, f fare) string {
 	return m
 }
 
-// tail is all after the counts: the place.
+// tail returns the text after the counts: the place.
 func (d *dialect) tail(place string) string {
 	lat, lon, _ := strings.Cut(place, " ")
 	geoLat, geoLon := lat, lon
@@ -111,12 +112,12 @@ func (d *dialect) tail(place string) string {
 	return "," + d.text(lat) + "," + d.text(lon) + "," + d.text("POINT ("+geoLon+" "+geoLat+")")
 }
 
-// noisy is a number as older files have it: what 32 bits of floating point
-// made of it, and that rounded to eight places.
+// noisy returns a number as older files have it: converted to 32-bit floating
+// point, and that rounded to eight places.
 func noisy(s string) (rounded, exact string) {
 	f, err := strconv.ParseFloat(s, 32)
 	if err != nil {
-		panic(err) // a misspelt place in our own table
+		panic(err) // a misspelt place in stations
 	}
 	rounded = strings.TrimRight(strconv.FormatFloat(f, 'f', 8, 64), "0")
 	return rounded, strconv.FormatFloat(f, 'f', -1, 64)

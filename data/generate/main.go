@@ -1,6 +1,6 @@
-// Command generate makes rows of subway ridership that look like the MTA's: as
-// many as wanted, the same for the same seed, in every dialect such files come
-// in, and flawed where asked for.
+// Command generate makes any number of rows that look like the MTA's subway
+// ridership: in four dialects, the same for the same seed, and with flawed rows
+// if asked.
 package main
 
 import (
@@ -30,19 +30,19 @@ Usage: go run ./data/generate [flags]
   go run ./data/generate --rows 1000 --dialect excel --flaws 1% >excel.csv 2>flaws.txt
 
 The same seed makes the same file. Dialects: portal (as downloaded from
-data.ny.gov), api (its API), excel (saved from Excel), split (the original
-demo's 13 columns). Which rows were spoiled, and how, goes to standard error.
+data.ny.gov), api (its API), excel (saved from Excel), split (13 columns, with
+date and time apart). Each flawed row is listed on standard error.
 `
 
 func main() { cli.Main("generate", run) }
 
 func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("generate", usage)
-	rows := f.Int("rows", 2000, "how many `N`")
-	seed := f.Uint64("seed", 1, "another `S`, another file")
+	rows := f.Int("rows", 2000, "how many rows: `N`")
+	seed := f.Uint64("seed", 1, "the seed: another `S` makes another file")
 	name := f.String("dialect", "portal", "the `DIALECT`: portal, api, excel or split")
-	share := f.String("flaws", "0", "share `P` of the rows to spoil, such as 0.001 or 0.1%")
-	output := f.String("output", "", "write to `FILE` (default: standard output)")
+	share := f.String("flaws", "0", "the share `P` of flawed rows, such as 0.001 or 0.1%")
+	output := f.String("output", "", "write to `FILE` instead of standard output")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func parseShare(s string) (float64, error) {
 	return p, nil
 }
 
-// save writes the file, or standard output.
+// save writes the file to path, or to stdout.
 func save(ctx context.Context, o order, path string, stdout io.Writer) (err error) {
 	w := stdout
 	if path != "" {
@@ -98,7 +98,7 @@ func save(ctx context.Context, o order, path string, stdout io.Writer) (err erro
 	}
 	err = newFile(o, w).write(ctx)
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w, the file is not whole", cli.ErrInterrupted)
+		return fmt.Errorf("%w, the file is incomplete", cli.ErrInterrupted)
 	}
 	return err
 }

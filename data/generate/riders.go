@@ -1,12 +1,11 @@
 package main
 
-// How many ride: the expected riders of every hour, station and fare class.
-// All of it is integer arithmetic. Floating point may differ in the last bit
-// from one processor to another, and then a seed would not mean the same file
-// everywhere.
+// A table has the expected riders of every hour, station and fare class. It uses
+// integer arithmetic only: floating point may differ in the last bit between
+// processors, and a seed must make the same file everywhere.
 
-// A fare is a payment method and fare class, and its share of the riders in
-// 100,000ths: until August 2024, and since.
+// A fare is a payment method and fare class with its share of the riders in
+// 100,000ths: until August 2024, and later.
 type fare struct {
 	payment, class string
 	share          [2]int64
@@ -29,18 +28,18 @@ var fares = [...]fare{
 	{"omny", "OMNY - Students", [2]int64{0, 5500}},
 }
 
-// Riders of each hour in thousandths of the day's: in the centre, elsewhere,
-// and anywhere on a weekend.
+// Riders of each hour in thousandths of the day: in Manhattan, elsewhere, and
+// everywhere on a weekend.
 var (
 	centre  = [24]int64{11, 4, 2, 1, 3, 16, 40, 70, 92, 65, 41, 36, 36, 40, 46, 57, 69, 93, 74, 49, 40, 48, 44, 24}
 	outside = [24]int64{4, 2, 2, 2, 10, 37, 73, 118, 108, 70, 52, 42, 43, 49, 59, 68, 62, 61, 45, 30, 22, 17, 14, 9}
 	weekend = [24]int64{26, 12, 6, 3, 3, 5, 12, 18, 27, 38, 46, 51, 56, 60, 63, 72, 85, 81, 74, 63, 54, 54, 56, 36}
 )
 
-// usual is a usual weekday's riders, in percent of those of that Friday.
+// usual is the riders of a usual weekday, in percent of 31 March 2023, a Friday.
 const usual = 70
 
-// weekendShare is how many ride on a day of a weekend, in percent of a weekday.
+// weekendShare is the riders of a day of a weekend, in percent of a weekday.
 const weekendShare = 60
 
 // one is 1 rider in the fixed-point numbers of a table.
@@ -83,19 +82,15 @@ func expected(era int, isWeekend bool, hour int) [][12]uint32 {
 	return all
 }
 
-// spread is how the riders of an hour vary about what is expected, in 1024ths:
-// 64 quantiles of a log-normal distribution with mean 1, the last a little
-// beyond, for the days when everyone comes.
+// spread has factors by which an hour's riders differ from the expected, in
+// 1024ths: 64 quantiles of a log-normal distribution with mean 1. The last is
+// larger, for days with a big event.
 var spread = [64]uint64{
 	270, 335, 375, 406, 433, 456, 478, 499, 518, 536, 554, 571, 588, 605, 621, 637,
 	653, 669, 684, 700, 716, 731, 747, 763, 779, 795, 811, 827, 844, 860, 878, 895,
 	913, 931, 949, 968, 987, 1007, 1028, 1049, 1071, 1093, 1117, 1141, 1167, 1193, 1221, 1251,
 	1282, 1315, 1350, 1388, 1429, 1474, 1522, 1577, 1638, 1708, 1789, 1888, 2012, 2180, 2441, 3935,
 }
-
-// The stations: 72 of the 428 complexes, chosen so that they spread over the
-// real range of busy and quiet, boroughs and modes. What stands here is public
-// fact, as the MTA's data set had it on 31 March 2023.
 
 const (
 	subway  = "subway"
@@ -106,11 +101,13 @@ const (
 // A station is one station complex.
 type station struct {
 	id, name, borough, mode string
-	evening                 int64    // riders from 18:00 to 24:00 on that Friday
-	places                  []string // "latitude longitude": a complex has one for each of its entrances' stations
+	evening                 int64    // riders from 18:00 to 24:00 on 31 March 2023
+	places                  []string // "latitude longitude"; a complex has one for each of its stations
 }
 
-// stations are sorted by id as text, the order of the API.
+// stations are 72 of the 428 complexes, over the whole range of busy and quiet,
+// boroughs and modes. The facts are public, from the MTA's data of 31 March 2023.
+// They are sorted by id as text, the order of the API.
 var stations = [...]station{
 	{"10", "49 St (N,R,W)", "Manhattan", subway, 5915, []string{"40.7599 -73.98414"}},
 	{"103", "Bowery (J,Z)", "Manhattan", subway, 1114, []string{"40.72028 -73.99391"}},

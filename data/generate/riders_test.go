@@ -63,7 +63,7 @@ func number(t *testing.T, s string) int {
 	return n
 }
 
-func TestWeekendSleepsLonger(t *testing.T) {
+func TestWeekendMornings(t *testing.T) {
 	riders := map[string]int{}
 	file, _ := generate(t, "--rows 80000")
 	for _, r := range records(t, file) {
@@ -75,7 +75,7 @@ func TestWeekendSleepsLonger(t *testing.T) {
 	}
 }
 
-// TestClocksGoForward: the hour that the spring takes has no rows.
+// TestClocksGoForward: the hour skipped in spring has no rows.
 func TestClocksGoForward(t *testing.T) {
 	file, _ := generate(t, "--rows 560000 --dialect api")
 	if strings.Contains(string(file), "2022-03-13T02") {
