@@ -86,7 +86,7 @@ func idle(d watchDoc, cmd *exec.Cmd) bool {
 func waitFor(t *testing.T, path, what string, good func(watchDoc) bool) watchDoc {
 	t.Helper()
 	last := ""
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		out, errs, status := runWatch(t.Context(), path, "--once", "--format", "json")
 		last = fmt.Sprint(out, errs, status)
 		var d watchDoc

@@ -11,44 +11,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"turnstile/internal/lab"
 )
 
-// binary is this command, built once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "contention-test-")
-	if err != nil {
-		return "", err
-	}
-	binaryDir = dir
-	name := filepath.Join(dir, "contention")
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	out, err := exec.Command("go", "build", "-o", name, ".").CombinedOutput()
-	if err != nil {
-		return "", errors.New(string(out))
-	}
-	return name, nil
-})
-
-var binaryDir string // removed at the end; "" if no test needed it
-
+// TestMain makes the test binary the command itself: the tests start it, and
+// it starts itself as its children.
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if binaryDir != "" {
-		if err := os.RemoveAll(binaryDir); err != nil {
-			panic(err)
-		}
+	if os.Getenv("TURNSTILE_TEST_CONTENTION") != "" {
+		main()
 	}
-	os.Exit(status)
+	os.Exit(m.Run())
 }
 
 // limit is more than any of these commands takes on a slow machine.
@@ -56,7 +33,7 @@ const limit = time.Minute
 
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	name, err := binary()
+	name, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +41,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "TURNSTILE_TEST_CONTENTION=1")
 	return cmd
 }
 
@@ -124,6 +102,7 @@ func decode(t *testing.T, out []byte) (r result) {
 // TestNoTaskLosesNothing: without work in the transaction a busy timeout is
 // enough. Without one (no-timeout) it is luck.
 func TestNoTaskLosesNothing(t *testing.T) {
+	t.Parallel()
 	r := runJSON(t, "--task", "0", "--processes", "3", "--rows", "2", "--strategies", "all")
 	if len(r.Trials) != 8 {
 		t.Fatalf("%d trials, want 8", len(r.Trials))
@@ -163,6 +142,7 @@ func TestOriginal(t *testing.T) {
 }
 
 func TestDefaultProgramme(t *testing.T) {
+	t.Parallel()
 	cmd := command(t)
 	start := time.Now()
 	out, err := cmd.Output()
@@ -188,6 +168,7 @@ func TestDefaultProgramme(t *testing.T) {
 }
 
 func TestCountsAlwaysAddUp(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"--processes", "3", "--rows", "7", "--task", "3ms", "--busy-timeout", "20ms", "--rows-per-transaction", "3", "--strategies", "all"},
 		{"--processes", "4", "--for", "300ms", "--task", "0", "--sync", "normal", "--strategies", "all"},
@@ -203,6 +184,7 @@ func TestCountsAlwaysAddUp(t *testing.T) {
 }
 
 func TestOrderOfTrials(t *testing.T) {
+	t.Parallel()
 	r := runJSON(t, "--task", "1ms,0", "--processes", "2,1", "--rows", "1", "--strategies", "short,direct")
 	var got []string
 	for _, tr := range r.Trials {
@@ -230,6 +212,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestKeep(t *testing.T) {
+	t.Parallel()
 	cmd := command(t, "--rows", "1", "--processes", "1", "--task", "0", "--strategies", "short", "--keep", "kept", "--output", "out/report.txt")
 	out, err := cmd.Output()
 	if err != nil {
@@ -246,6 +229,7 @@ func TestKeep(t *testing.T) {
 }
 
 func TestMistypedEndsWithTwo(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"--strategies", "dirct"},
 		{"--processes", "0"},

@@ -77,6 +77,7 @@ func gone(t *testing.T, pid int) {
 }
 
 func TestKilledChildIsReported(t *testing.T) {
+	t.Parallel()
 	r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "8", "--task", "20ms", "--strategies", "immediate")
 	if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -124,6 +125,7 @@ func TestCtrlCKeepsTheEvidence(t *testing.T) {
 // TestKilledParentLeavesNoOrphans: its processes work or wait, and write
 // nothing that could tell them that no one reads it.
 func TestKilledParentLeavesNoOrphans(t *testing.T) {
+	t.Parallel()
 	r := started(t, 1, "has the lock", "--processes", "3", "--rows", "1", "--task", "30s", "--busy-timeout", "30s", "--strategies", "immediate")
 	if err := r.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ func runScene(ctx context.Context, args ...string) (stdout, stderr string, statu
 }
 
 func TestSceneAll(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "scenes.json")
 	out, errs, status := runScene(t.Context(), "all", "--format", "json", "--dir", filepath.Join(dir, "var"), "--output", file)
@@ -66,6 +67,7 @@ func TestSceneAll(t *testing.T) {
 }
 
 func TestSceneText(t *testing.T) {
+	t.Parallel()
 	out, errs, status := runScene(t.Context(), "snapshot", "--dir", t.TempDir())
 	for _, want := range []string{"snapshot: ", "517 SQLITE_BUSY_SNAPSHOT at once", "Why: ", "Cure: ", "https://sqlite.org/rescode.html#busy_snapshot"} {
 		if !strings.Contains(out, want) {

@@ -22,9 +22,11 @@ import (
 )
 
 func TestWatchForeignHolder(t *testing.T) {
+	t.Parallel()
 	for _, f := range foreigners {
 		for _, mode := range []struct{ pragma, name, lock string }{{"delete", "rollback", "reserved"}, {"wal", "wal", "wal-write"}} {
 			t.Run(f.name+" "+mode.pragma, func(t *testing.T) {
+				t.Parallel()
 				path := f.make(t, mode.pragma)
 				holder := f.start(t, path, "begin;\ninsert into t values(2);")
 				pid := holder.Process.Pid
@@ -74,6 +76,7 @@ func waitStopped(t *testing.T, path string, waiter *exec.Cmd) {
 }
 
 func TestWatchOnceJSON(t *testing.T) {
+	t.Parallel()
 	f := foreigners[0]
 	path := f.make(t, "wal")
 	holder := f.start(t, path, "begin immediate;")
@@ -112,6 +115,7 @@ func TestWatchOnceJSON(t *testing.T) {
 }
 
 func TestWatchStoppedHolderAndEmptyFile(t *testing.T) {
+	t.Parallel()
 	f := foreigners[1]
 	path := f.make(t, "delete")
 	holder := f.start(t, path, "begin exclusive;")
@@ -171,6 +175,7 @@ func next(t *testing.T, lines <-chan string, want string) string {
 }
 
 func TestWatchFollows(t *testing.T) {
+	t.Parallel()
 	f := foreigners[1]
 	for _, c := range []struct{ format, begin, end, sum string }{
 		{"text", "has the write lock (reserved)", "one transaction", "Someone had the write lock in "},
@@ -221,6 +226,7 @@ func checkSummary(t *testing.T, line string, pid int) {
 }
 
 func TestWatchFileGone(t *testing.T) {
+	t.Parallel()
 	path := foreigners[1].make(t, "delete")
 	lines, stop := watchLines(t, path, "--interval", "1ms")
 	next(t, lines, "Looking every 1ms")
