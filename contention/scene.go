@@ -1,6 +1,6 @@
 package main
 
-// contention scene: small stories of SQLite's locks, played step by step.
+// contention scene: short stories about SQLite's locks, played step by step.
 
 import (
 	"context"
@@ -14,33 +14,34 @@ import (
 )
 
 const sceneHelp = `
-contention scene plays a small story of SQLite's locks with real processes, a
-statement at a time, and says why it went so and what cures it.
+Play a short story about SQLite's locks, step by step, with real processes. It ends with the reason for
+what happened and the cure.
 
+Usage:
   contention scene NAME|all [flags]
   contention scene list
 
-Examples:
-  contention scene list
+  contention scene list                            the scenes, a line each
   contention scene deadlock
   contention scene all --output scenes.txt
 `
 
 const sceneManual = `
---format json writes one document:
-{"scenes":[{"name","title","ok","error","seconds","acts":[{"title","journal_mode",
-"cast":[{"actor","pid","busy_timeout_ms"}],"events":[{"at_ms","actor","kind","text","code",
-"code_name","message","waited_ms","at_once","result","note"}]}],"why","cure","links":[]}],
-"interrupted":false}
-kind is statement, or started and ended where something happens in between, or shell for
-what is done and seen from outside of SQLite. code is SQLite's extended result code. A
-scene whose story comes out otherwise than it must has "ok": false, and the exit status is 1.
-scene list --format json writes [{"name","title","links":[],"unable"}].
+JSON: one document
+  {"scenes":[{"name","title","ok","error","seconds","acts":[{"title","journal_mode",
+    "cast":[{"actor","pid","busy_timeout_ms"}],"events":[{"at_ms","actor","kind","text","code",
+    "code_name","message","waited_ms","at_once","result","note"}]}],"why","cure","links":[]}],
+   "interrupted":false}
+  cast: the processes. kind: statement; started and ended if another process acts in between; shell for
+  what happens outside of SQLite. code: SQLite's extended result code. If SQLite does something else
+  than the scene expects, "ok" is false and the exit status is 1.
+JSON of scene list: [{"name","title","links":[],"unable"}]
+  unable: why this system cannot play the scene, or ""
 `
 
-// actor is one process of a scene; not for people.
+// actor runs one process of a scene. Users do not start it.
 func actor(ctx context.Context, _ []string, env cli.Env) error {
-	return scenes.Actor(ctx, env.Stdin, env.Stdout)
+	return scenes.Child(ctx, env.Stdin, env.Stdout)
 }
 
 func scene(ctx context.Context, args []string, env cli.Env) error {
@@ -66,8 +67,8 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	p, err := play(ctx, chosen, scenes.Options{Dir: *dir, Stderr: env.Stderr})
-	if werr := result.Write(env, func(w io.Writer, colour bool) error { return p.write(w, result.Format, colour) }); werr != nil {
+	played, err := play(ctx, chosen, scenes.Options{Dir: *dir, Stderr: env.Stderr})
+	if werr := result.Write(env, func(w io.Writer, colour bool) error { return played.write(w, result.Format, colour) }); werr != nil {
 		return errors.Join(werr, err)
 	}
 	return err
@@ -91,16 +92,16 @@ func sceneNames() (names []string) {
 	return names
 }
 
-// A playbill is the whole result.
-type playbill struct {
+// sceneResult is the JSON document.
+type sceneResult struct {
 	Scenes      []scenes.Story `json:"scenes"`
 	Interrupted bool           `json:"interrupted"`
 }
 
-// play plays the scenes, also after one that failed. What a system can't play
-// is an error only if it is all that was asked for.
-func play(ctx context.Context, chosen []scenes.Scene, o scenes.Options) (playbill, error) {
-	p := playbill{Scenes: []scenes.Story{}}
+// play plays the scenes, and goes on after one that failed. A scene that this
+// system cannot play is an error only if it is the only one.
+func play(ctx context.Context, chosen []scenes.Scene, o scenes.Options) (sceneResult, error) {
+	p := sceneResult{Scenes: []scenes.Story{}}
 	var errs []error
 	for _, s := range chosen {
 		story, err := s.Play(ctx, o)
@@ -109,14 +110,14 @@ func play(ctx context.Context, chosen []scenes.Scene, o scenes.Options) (playbil
 			p.Interrupted = true
 			return p, fmt.Errorf("%w in scene %s", cli.ErrInterrupted, s.Name)
 		}
-		if err != nil && (len(chosen) == 1 || !errors.Is(err, scenes.ErrUnable)) {
+		if err != nil && (len(chosen) == 1 || !errors.Is(err, scenes.ErrUnsupported)) {
 			errs = append(errs, err)
 		}
 	}
 	return p, errors.Join(errs...)
 }
 
-func (p playbill) write(w io.Writer, format string, colour bool) error {
+func (p sceneResult) write(w io.Writer, format string, colour bool) error {
 	if format == "json" {
 		return cli.WriteJSON(w, p)
 	}
@@ -142,7 +143,7 @@ func listScenes(w io.Writer, format string) error {
 	}
 	var list []entry
 	for _, s := range scenes.All() {
-		list = append(list, entry{s.Name, s.Title, s.Links, s.Unable})
+		list = append(list, entry{s.Name, s.Title, s.Links, s.Unsupported})
 	}
 	if format == "json" {
 		return cli.WriteJSON(w, list)

@@ -18,7 +18,7 @@ import (
 	scenes "turnstile/internal/scene"
 )
 
-// The scenes start this binary again as their actors.
+// The scenes start this binary again as their children.
 func init() {
 	if len(os.Args) == 2 && os.Args[1] == "actor" {
 		env := cli.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
@@ -45,7 +45,7 @@ func TestSceneAll(t *testing.T) {
 	if err != nil || string(saved) != out {
 		t.Errorf("--output has something else than stdout (%v)", err)
 	}
-	var p playbill
+	var p sceneResult
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestSceneAll(t *testing.T) {
 		if !strings.Contains(list, s.Name) || !strings.Contains(list, s.Title) {
 			t.Errorf("%s is not in the list", s.Name)
 		}
-		if !s.OK && !strings.Contains(*s.Error, scenes.ErrUnable.Error()) {
+		if !s.OK && !strings.Contains(*s.Error, scenes.ErrUnsupported.Error()) {
 			t.Errorf("%s: %s", s.Name, *s.Error)
 		}
 		if s.OK && (s.Seconds > 10 || s.Seconds <= 0 || len(s.Acts) == 0 || s.Why == "" || s.Cure == "" || len(s.Links) == 0) {
@@ -83,7 +83,7 @@ func TestSceneInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	out, errs, status := runScene(ctx, "deadlock", "--format", "json", "--dir", t.TempDir())
-	var p playbill
+	var p sceneResult
 	if err := json.Unmarshal([]byte(out), &p); err != nil || !p.Interrupted || len(p.Scenes) != 1 || p.Scenes[0].OK {
 		t.Errorf("%v, %s", err, out)
 	}
@@ -92,15 +92,16 @@ func TestSceneInterrupted(t *testing.T) {
 	}
 }
 
-// TestSceneUnable: what this system can't play is an error only by itself.
-func TestSceneUnable(t *testing.T) {
-	never := scenes.Scene{Name: "never", Unable: "no moon"}
+// TestSceneUnsupported: a scene that this system cannot play is an error only
+// if it is the only one.
+func TestSceneUnsupported(t *testing.T) {
+	never := scenes.Scene{Name: "never", Unsupported: "no moon"}
 	deadlock, ok := scenes.Find("deadlock")
 	if !ok {
 		t.Fatal("no deadlock")
 	}
 	o := scenes.Options{Dir: t.TempDir()}
-	if _, err := play(t.Context(), []scenes.Scene{never}, o); !errors.Is(err, scenes.ErrUnable) {
+	if _, err := play(t.Context(), []scenes.Scene{never}, o); !errors.Is(err, scenes.ErrUnsupported) {
 		t.Errorf("alone: %v", err)
 	}
 	p, err := play(t.Context(), []scenes.Scene{never, deadlock}, o)

@@ -1,152 +1,227 @@
 package scene
 
-// An actor: a process with one connection, that does what it is told, a
-// statement at a time. It speaks JSON lines, and ends when its input does, so
-// that a director who dies leaves no orphan.
+// The parent side of an actor: what a scene lets it do, and what SQLite must
+// answer.
 
 import (
-	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
-	"path/filepath"
-	"strings"
+	"os/exec"
 	"time"
 
-	"modernc.org/sqlite"
+	"modernc.org/sqlite/lib"
+
+	"turnstile/internal/lab/report"
 )
 
-// A command is what a director tells an actor: to open a database, or to
-// execute a statement.
-type command struct {
-	Open          string `json:"open,omitempty"`
-	BusyTimeoutMS int64  `json:"busy_timeout_ms,omitempty"`
-	SQL           string `json:"sql,omitempty"`
-}
+// wait is how long a statement waits before it fails.
+type wait bool
 
-// An answer is sent twice for each command: at once, with Began alone, and
-// when it is done.
-type answer struct {
-	Began    bool    `json:"began,omitempty"`
-	Code     int     `json:"code"`
-	Message  string  `json:"message,omitempty"`
-	Rows     string  `json:"rows,omitempty"`
-	WaitedMS float64 `json:"waited_ms"`
-}
-
-// Actor is the life of an actor's process.
-func Actor(ctx context.Context, in io.Reader, out io.Writer) (err error) {
-	a := &actor{ctx: ctx}
-	defer func() { err = errors.Join(err, a.close()) }()
-	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
-	for {
-		var c command
-		if err := orders.Decode(&c); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("scene: actor: %w", err)
-		}
-		// The clock starts before the director hears of it: what the
-		// director does next falls into this statement's wait.
-		start := time.Now()
-		if err := answers.Encode(answer{Began: true}); err != nil {
-			return fmt.Errorf("scene: actor: %w", err)
-		}
-		rows, err := a.obey(c)
-		done := answer{Rows: rows, WaitedMS: milliseconds(time.Since(start))}
-		if e, ok := errors.AsType[*sqlite.Error](err); ok {
-			done.Code, done.Message = e.Code(), e.Error()
-		} else if err != nil {
-			return fmt.Errorf("scene: actor: %w", err)
-		}
-		if err := answers.Encode(done); err != nil {
-			return fmt.Errorf("scene: actor: %w", err)
-		}
-	}
-}
+const (
+	atOnce       wait = false // not at all, whatever the busy timeout
+	wholeTimeout wait = true  // until the busy timeout expires
+)
 
 type actor struct {
-	ctx  context.Context
-	db   *sql.DB
-	conn *sql.Conn // the one connection; nil before the first open
+	stage   *stage
+	name    string
+	timeout time.Duration
+	process *process
+	running string // the statement that was started
 }
 
-func (a *actor) obey(c command) (rows string, err error) {
-	if c.Open != "" {
-		return "", a.open(c.Open, c.BusyTimeoutMS)
+// actor connects an actor to the act's database. It starts the actor's process
+// unless the actor has one from an earlier act.
+func (s *stage) actor(name string, busyTimeout time.Duration) *actor {
+	a := &actor{stage: s, name: name, timeout: busyTimeout}
+	if s.err != nil {
+		return a
 	}
-	if a.conn == nil {
-		return "", errors.New("nothing is open")
-	}
-	return query(a.ctx, a.conn, c.SQL)
-}
-
-func (a *actor) open(path string, timeout int64) error {
-	if err := a.close(); err != nil {
-		return err
-	}
-	db, err := sql.Open("sqlite", dsn(path, fmt.Sprintf("busy_timeout(%d)", timeout)))
-	if err != nil {
-		return err
-	}
-	a.db = db
-	a.conn, err = db.Conn(a.ctx)
-	return err
-}
-
-func dsn(path string, pragmas ...string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/...
-	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
-	return u.String()
-}
-
-func (a *actor) close() error {
-	if a.db == nil {
-		return nil
-	}
-	var err error
-	if a.conn != nil {
-		err = a.conn.Close()
-	}
-	err = errors.Join(err, a.db.Close())
-	a.db, a.conn = nil, nil
-	return err
-}
-
-// query executes a statement to its end. Its rows come back as text: columns
-// parted by |, rows by a comma.
-func query(ctx context.Context, conn *sql.Conn, statement string) (text string, err error) {
-	rows, err := conn.QueryContext(ctx, statement)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	names, err := rows.Columns()
-	if err != nil {
-		return "", err
-	}
-	var all []string
-	for rows.Next() {
-		values, places := make([]sql.NullString, len(names)), make([]any, len(names))
-		for i := range values {
-			places[i] = &values[i]
+	p := s.processes[name]
+	if p == nil {
+		var err error
+		if p, err = s.startProcess(); err != nil {
+			s.fail("actor %s: %w", name, err)
+			return a
 		}
-		if err := rows.Scan(places...); err != nil {
+		s.processes[name] = p
+	}
+	a.process = p
+	if r, err := a.send(order{Open: s.path(), BusyTimeoutMS: busyTimeout.Milliseconds()}); err != nil || r.Code != 0 {
+		s.fail("actor %s opens the database: %d %s: %w", name, r.Code, r.Message, err)
+		return a
+	}
+	act := &s.acts[len(s.acts)-1]
+	act.Actors = append(act.Actors, Actor{name, p.PID(), busyTimeout.Milliseconds()})
+	return a
+}
+
+func (a *actor) send(o order) (reply, error) {
+	if err := a.process.begin(o); err != nil {
+		return reply{}, err
+	}
+	return a.process.end()
+}
+
+// does executes a statement, which must succeed.
+func (a *actor) does(statement, note string) {
+	a.execute(statement, sqlite3.SQLITE_OK, nil, note)
+}
+
+// reads executes a statement, which must return these rows.
+func (a *actor) reads(statement, rows, note string) {
+	a.execute(statement, sqlite3.SQLITE_OK, &rows, note)
+}
+
+// asks executes a statement, which must succeed, and returns its rows.
+func (a *actor) asks(statement, note string) string {
+	e := a.execute(statement, sqlite3.SQLITE_OK, nil, note)
+	if e.Result == nil {
+		return ""
+	}
+	return *e.Result
+}
+
+// unrecorded executes a statement, which must succeed, without a step.
+func (a *actor) unrecorded(statement string) {
+	if a.stage.err != nil {
+		return
+	}
+	r, err := a.send(order{SQL: statement})
+	if err != nil {
+		a.stage.fail("%s: %s: %w", a.name, statement, err)
+		return
+	}
+	a.check(statement, r, sqlite3.SQLITE_OK, nil)
+}
+
+// repeats executes a statement n times as one step and calls after each time.
+func (a *actor) repeats(n int, statement, note string, after func()) {
+	at := a.stage.now()
+	for range n {
+		a.unrecorded(statement)
+		after()
+	}
+	if a.stage.err == nil {
+		a.record(at, kindStatement, fmt.Sprintf("... %d times more", n), reply{WaitedMS: a.stage.now() - at}, note)
+	}
+}
+
+// refused executes a statement, which must fail with this code after this wait.
+// It returns how long the statement waited, in words.
+func (a *actor) refused(statement string, code int, w wait, note string) string {
+	e := a.execute(statement, code, nil, note)
+	if a.stage.err != nil {
+		return ""
+	}
+	waited := time.Duration(*e.WaitedMS * float64(time.Millisecond))
+	switch {
+	case w == atOnce && a.timeout > 0 && waited > a.timeout/2:
+		a.stage.fail("%s: %s waited %s, expected it to fail at once", a.name, statement, waited)
+	case w == wholeTimeout && waited < a.timeout*9/10:
+		a.stage.fail("%s: %s failed after %s, expected it to wait %s", a.name, statement, waited, a.timeout)
+	}
+	e.AtOnce = w == atOnce
+	return waitText(*e.WaitedMS)
+}
+
+// execute executes a statement, which must end with this code and, unless rows
+// is nil, these rows.
+func (a *actor) execute(statement string, code int, rows *string, note string) *Step {
+	if a.stage.err != nil {
+		return &Step{}
+	}
+	at := a.stage.now()
+	r, err := a.send(order{SQL: statement})
+	if err != nil {
+		a.stage.fail("%s: %s: %w", a.name, statement, err)
+		return &Step{}
+	}
+	e := a.record(at, kindStatement, statement, r, note)
+	a.check(statement, r, code, rows)
+	return e
+}
+
+// starts begins a statement that waits for another actor. It ends at finishes.
+func (a *actor) starts(statement, note string) {
+	if a.stage.err != nil {
+		return
+	}
+	at := a.stage.now()
+	if err := a.process.begin(order{SQL: statement}); err != nil {
+		a.stage.fail("%s: %s: %w", a.name, statement, err)
+		return
+	}
+	a.running = statement
+	a.stage.record(Step{AtMS: at, Actor: a.name, Kind: kindStarted, Text: statement, Note: note})
+}
+
+// finishes waits for the statement that was started, which must end with this
+// code. It returns how long the statement took, in words.
+func (a *actor) finishes(code int, note string) string {
+	if a.stage.err != nil {
+		return ""
+	}
+	r, err := a.process.end()
+	if err != nil {
+		a.stage.fail("%s: %s: %w", a.name, a.running, err)
+		return ""
+	}
+	a.record(a.stage.now(), kindEnded, a.running, r, note)
+	a.check(a.running, r, code, nil)
+	return waitText(r.WaitedMS)
+}
+
+func (a *actor) record(at float64, kind, statement string, r reply, note string) *Step {
+	e := Step{
+		AtMS: at, Actor: a.name, Kind: kind, Text: statement, Note: note,
+		Code: &r.Code, CodeName: new(report.CodeName(r.Code)), WaitedMS: &r.WaitedMS,
+	}
+	if r.Message != "" {
+		e.Message = &r.Message
+	}
+	if r.Rows != "" {
+		e.Result = &r.Rows
+	}
+	return a.stage.record(e)
+}
+
+func (a *actor) check(statement string, r reply, code int, rows *string) {
+	switch {
+	case r.Code != code:
+		a.stage.fail("%s: %s returned %d %s, expected %d %s", a.name, statement, r.Code, report.CodeName(r.Code), code, report.CodeName(code))
+	case rows != nil && r.Rows != *rows:
+		a.stage.fail("%s: %s returned the rows %q, expected %q", a.name, statement, r.Rows, *rows)
+	}
+}
+
+// kill is kill -KILL. The process's locks are free when it returns.
+func (a *actor) kill(note string) {
+	a.stage.shell("kill -KILL "+a.name, note, func() (string, error) {
+		if err := a.process.Kill(); err != nil {
 			return "", err
 		}
-		var row []string
-		for _, v := range values {
-			row = append(row, v.String)
+		if _, ok := errors.AsType[*exec.ExitError](a.process.Wait()); !ok {
+			return "", fmt.Errorf("process %d ended before it was killed", a.process.PID())
 		}
-		all = append(all, strings.Join(row, "|"))
-	}
-	return strings.Join(all, ", "), rows.Err()
+		delete(a.stage.processes, a.name)
+		return "", nil
+	})
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// stop is kill -STOP: the process keeps its locks and does nothing.
+func (a *actor) stop(note string) {
+	a.stage.shell("kill -STOP "+a.name, note, func() (string, error) { return "", a.process.Pause() })
+}
+
+// resume is kill -CONT.
+func (a *actor) resume(note string) {
+	a.stage.shell("kill -CONT "+a.name, note, func() (string, error) { return "", a.process.Continue() })
+}
+
+func waitText(ms float64) string {
+	if ms < 1 {
+		return "less than 1 ms"
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}

@@ -7,38 +7,35 @@ import (
 	"time"
 )
 
-func init() {
-	register(Scene{
-		Place: 4,
-		Name:  "checkpoint",
-		Title: "in WAL mode one open reader lets the log grow until it ends",
-		Links: []string{"https://sqlite.org/wal.html#avoiding_excessively_large_wal_files", "https://sqlite.org/pragma.html#pragma_wal_checkpoint"},
-		play:  checkpoint,
-	})
+var checkpoint = Scene{
+	Name:  "checkpoint",
+	Title: "in WAL mode one open reader lets the WAL grow until the reader ends",
+	Links: []string{"https://sqlite.org/wal.html#avoiding_excessively_large_wal_files", "https://sqlite.org/pragma.html#pragma_wal_checkpoint"},
+	play:  playCheckpoint,
 }
 
 const (
-	logWrites  = 12
+	walWrites  = 12
 	addPages   = "INSERT INTO ride VALUES (zeroblob(1048576))"
 	truncate   = "PRAGMA wal_checkpoint(TRUNCATE)"
 	countPages = "SELECT count(*) FROM ride"
 )
 
-func checkpoint(s *stage) {
+func playCheckpoint(s *stage) {
 	table := "CREATE TABLE ride (page BLOB)"
-	s.act("a reader stays", "wal", table)
+	s.act("a reader keeps its transaction open", "wal", table)
 	r, w := s.actor("R", 5*time.Second), s.actor("W", 200*time.Millisecond)
 	w.does(addPages, "1 MiB")
 	r.does("BEGIN", "")
-	r.reads(countPages, "1", "R has a snapshot, and does not end its transaction")
+	r.reads(countPages, "1", "R has a snapshot and keeps it")
 	large := grow(s, w, nil)
-	if answer := w.asks(truncate, "first number 1: refused, after the busy timeout, and without an error"); s.err == nil && !strings.HasPrefix(answer, "1|") {
-		s.fail("%s answered %q under a reader, and must begin with 1", truncate, answer)
+	if answer := w.asks(truncate, "first number 1: refused after the busy timeout, without an error"); s.err == nil && !strings.HasPrefix(answer, "1|") {
+		s.fail("%s returned %q under a reader, expected it to begin with 1", truncate, answer)
 	}
 	r.does("COMMIT", "")
-	w.reads(truncate, "0|0|0", "0: done; all is in the database now")
-	if n := logSize(s, ""); n != 0 {
-		s.fail("the log has %d bytes after the checkpoint, and must be empty", n)
+	w.reads(truncate, "0|0|0", "first number 0: done, the whole WAL is in the database")
+	if n := walSize(s, ""); n != 0 {
+		s.fail("the WAL has %d bytes after the checkpoint, expected 0", n)
 	}
 
 	s.act("the cure: readers that end", "wal", table)
@@ -47,36 +44,36 @@ func checkpoint(s *stage) {
 	small := grow(s, w, r)
 
 	if s.err == nil && large < 2*small {
-		s.fail("the log grew to %d bytes with a reader and to %d without, and should at least double", large, small)
+		s.fail("the WAL grew to %d bytes with a reader and to %d without, expected at least twice as many", large, small)
 	}
 	s.explain(
-		fmt.Sprintf("What is committed goes to the log (-wal) first, and every 1000 pages SQLite copies it into the database and "+
-			"starts the log again from its beginning. It can't while a reader needs the log as it was when it began: "+
-			"the same writes left %s here, and %s with readers that end. Nobody is locked out meanwhile; the disk fills.",
+		fmt.Sprintf("A commit goes to the WAL (the -wal file) first. Every 1000 pages SQLite copies the WAL into the database, a "+
+			"checkpoint, and starts the WAL again from its beginning. It cannot do so while a reader needs an older state: the "+
+			"same writes left a WAL of %s here, and of %s with readers that end. No process is refused meanwhile, but the disk fills.",
 			size(large), size(small)),
-		"End read transactions: close the cursor, commit, also after an error and before waiting for a person or a network. "+
-			"`contention watch FILE` shows who reads. PRAGMA wal_checkpoint(TRUNCATE) then empties the log; read the first "+
-			"number it returns, for it fails without an error.")
+		"End read transactions: close the cursor and commit, also after an error, and before the process waits for a person or a "+
+			"network. PRAGMA wal_checkpoint(TRUNCATE) then empties the WAL. Check the first number it returns: it reports failure "+
+			"there and not as an error.")
 }
 
-// grow makes the rest of the writes, with a read after each if there is a
-// reader, and returns the size of the log.
-func grow(s *stage, w, reader *role) int64 {
+// grow makes the rest of the writes and returns the size of the WAL. If reader
+// is not nil, it reads after each write.
+func grow(s *stage, w, reader *actor) int64 {
 	note := ""
 	if reader != nil {
-		note = "after each of them R reads, and ends"
+		note = "after each of them R reads and ends its transaction"
 	}
-	w.repeats(logWrites-1, addPages, note, func() {
+	w.repeats(walWrites-1, addPages, note, func() {
 		if reader != nil {
-			reader.quietly(countPages)
+			reader.unrecorded(countPages)
 		}
 	})
-	return logSize(s, "")
+	return walSize(s, "")
 }
 
-// logSize looks how long the log is. Looking does no harm: it is not opened.
-func logSize(s *stage, note string) (bytes int64) {
-	s.shell("size of the log (-wal)", note, func() (string, error) {
+// walSize returns the size of the WAL. It does not open the file.
+func walSize(s *stage, note string) (bytes int64) {
+	s.shell("size of the -wal file", note, func() (string, error) {
 		info, err := os.Stat(s.path() + "-wal")
 		if err != nil {
 			return "", err

@@ -1,7 +1,5 @@
 package scene
 
-// How a scene ends, and its actors with it.
-
 import (
 	"context"
 	"errors"
@@ -15,7 +13,7 @@ import (
 	"modernc.org/sqlite/lib"
 )
 
-// TestCancel: a scene that is interrupted ends, with its actors.
+// TestCancel: an interrupted scene ends, and its children with it.
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := Scene{Name: "endless", play: func(s *stage) {
@@ -29,7 +27,7 @@ func TestCancel(t *testing.T) {
 	dir := t.TempDir()
 	start := time.Now()
 	story, err := s.Play(ctx, Options{Dir: dir})
-	if !errors.Is(err, context.Canceled) || story.OK || time.Since(start) > limit/2 {
+	if !errors.Is(err, context.Canceled) || story.OK || time.Since(start) > sceneLimit/2 {
 		t.Errorf("ok %v, error %v after %s", story.OK, err, time.Since(start))
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -37,10 +35,10 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestKilledDirector: no actor survives its director, in whatever state it is.
-// The actors have inherited the director's stderr, so that pipe ends with the
-// last of them.
-func TestKilledDirector(t *testing.T) {
+// TestKilledParent: no child survives its parent, in whatever state it is. The
+// children write to the parent's standard error, so that pipe ends with the last
+// of them.
+func TestKilledParent(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +47,7 @@ func TestKilledDirector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "director", t.TempDir())
+	cmd := exec.CommandContext(t.Context(), self, "parent", t.TempDir())
 	cmd.Stderr = w
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -63,7 +61,7 @@ func TestKilledDirector(t *testing.T) {
 	}
 	ready := make([]byte, len("ready"))
 	if _, err := io.ReadFull(out, ready); err != nil {
-		t.Fatalf("the director: %v", err)
+		t.Fatalf("the parent: %v", err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -72,20 +70,20 @@ func TestKilledDirector(t *testing.T) {
 		t.Fatal(err)
 	}
 	if said, err := io.ReadAll(r); err != nil {
-		t.Errorf("an actor lives: %v, said %q", err, said)
+		t.Errorf("a child lives: %v, said %q", err, said)
 	}
 	if err := cmd.Wait(); err == nil {
-		t.Error("the director was not killed")
+		t.Error("the parent was not killed")
 	}
 }
 
-// TestActorEndsWithItsInput: on every system, this is how an actor ends.
-func TestActorEndsWithItsInput(t *testing.T) {
+// TestChildEndsWithItsInput: this is how a child ends on every system.
+func TestChildEndsWithItsInput(t *testing.T) {
 	var out strings.Builder
-	if err := Actor(t.Context(), strings.NewReader(""), &out); err != nil || out.String() != "" {
+	if err := Child(t.Context(), strings.NewReader(""), &out); err != nil || out.String() != "" {
 		t.Errorf("%v, %q", err, out.String())
 	}
-	if err := Actor(t.Context(), strings.NewReader(`{"sql":"SELECT 1"}`), &out); err == nil {
+	if err := Child(t.Context(), strings.NewReader(`{"sql":"SELECT 1"}`), &out); err == nil {
 		t.Error("a statement before a database is open must fail")
 	}
 }

@@ -10,15 +10,17 @@ import (
 	"time"
 
 	"modernc.org/sqlite/lib"
+
+	"turnstile/internal/child"
 )
 
-// TestMain makes the test binary an actor, and a director who can be killed.
+// TestMain makes the test binary a child, and a parent that can be killed.
 func TestMain(m *testing.M) {
 	var err error
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "actor":
-		err = Actor(context.Background(), os.Stdin, os.Stdout)
-	case len(os.Args) > 2 && os.Args[1] == "director":
+		err = Child(context.Background(), os.Stdin, os.Stdout)
+	case len(os.Args) > 2 && os.Args[1] == "parent":
 		_, err = doomed.Play(context.Background(), Options{Dir: os.Args[2], Stderr: os.Stderr})
 	default:
 		// Under the race detector each actor would sleep a second at its end.
@@ -34,13 +36,13 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// doomed gets into the worst state it can be killed in (one actor stopped, one
-// waiting, one idle), says so, and waits.
+// doomed brings its children into the worst state that the parent can be killed
+// in: one is stopped, one waits for a lock, one is idle. Then it waits.
 var doomed = Scene{Name: "doomed", play: func(s *stage) {
 	s.act("", "wal", counter...)
 	a, b, c := s.actor("A", time.Second), s.actor("B", 20*time.Second), s.actor("C", time.Second)
 	a.does("BEGIN IMMEDIATE", "")
-	if unableToStop == "" {
+	if child.PauseUnsupported == "" {
 		a.stop("")
 	}
 	b.starts("BEGIN IMMEDIATE", "")

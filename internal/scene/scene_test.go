@@ -19,8 +19,8 @@ var (
 	times  = flag.Int("times", 10, "how often each scene is played")
 )
 
-// TestStories plays each scene again and again: it is the same story each
-// time, but for the times and the process numbers.
+// TestStories plays each scene several times: it is the same story each time,
+// except for times and process numbers.
 func TestStories(t *testing.T) {
 	if len(All()) != 6 {
 		t.Fatalf("%d scenes, want 6", len(All()))
@@ -28,10 +28,10 @@ func TestStories(t *testing.T) {
 	for _, s := range All() {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			if s.Unable != "" {
+			if s.Unsupported != "" {
 				_, err := s.Play(t.Context(), Options{Dir: t.TempDir()})
-				if !errors.Is(err, ErrUnable) || !strings.Contains(err.Error(), s.Unable) {
-					t.Fatalf("got %v, want ErrUnable with the reason", err)
+				if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), s.Unsupported) {
+					t.Fatalf("got %v, want ErrUnsupported with the reason", err)
 				}
 				return
 			}
@@ -93,7 +93,7 @@ func timeless(t *testing.T, s Story) string {
 	return text
 }
 
-// fits checks what a terminal needs of the text.
+// fits checks that the text fits a terminal.
 func fits(t *testing.T, s Story) {
 	t.Helper()
 	var b strings.Builder
@@ -115,13 +115,13 @@ func fits(t *testing.T, s Story) {
 	}
 }
 
-// TestAnotherStory: a scene does not tell what did not happen.
-func TestAnotherStory(t *testing.T) {
+// TestUnexpected: a scene fails if SQLite does something else than it expects.
+func TestUnexpected(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
-		{"code", "A: UPDATE station SET riders = 1 came back with 0 SQLITE_OK, not with 5 SQLITE_BUSY"},
-		{"rows", `A: SELECT riders FROM station read "100", not "7"`},
-		{"at once", "B: BEGIN IMMEDIATE was to be refused at once, and waited"},
-		{"whole timeout", "A: UPDATE station SET riders = 1 was to wait 5s, and was refused after"},
+		{"code", "A: UPDATE station SET riders = 1 returned 0 SQLITE_OK, expected 5 SQLITE_BUSY"},
+		{"rows", `A: SELECT riders FROM station returned the rows "100", expected "7"`},
+		{"at once", "B: BEGIN IMMEDIATE waited "},
+		{"whole timeout", "A: UPDATE station SET riders = 1 failed after "},
 		{"killed", "A: SELECT riders FROM station: process"},
 		{"set up", "set up: nonsense: "},
 	} {
@@ -132,7 +132,7 @@ func TestAnotherStory(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) || story.OK || story.Error == nil {
 				t.Fatalf("ok %v, error %v, want %q", story.OK, err, c.want)
 			}
-			if text := timeless(t, story); !strings.Contains(text, "It came out otherwise: ") || strings.Contains(text, "Why:") {
+			if text := timeless(t, story); !strings.Contains(text, "Not as expected: ") || strings.Contains(text, "Why:") {
 				t.Errorf("the text does not say so:\n%s", text)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -167,11 +167,11 @@ func wrong(s *stage, how string) {
 	s.explain("never said", "never said")
 }
 
-// TestJSON: every key is there, also of a story that could not be played.
+// TestJSON: a story that could not be played has every key as well.
 func TestJSON(t *testing.T) {
-	s := Scene{Name: "never", Title: "t", Links: []string{"l"}, Unable: "no moon"}
+	s := Scene{Name: "never", Title: "t", Links: []string{"l"}, Unsupported: "no moon"}
 	story, err := s.Play(t.Context(), Options{Dir: t.TempDir()})
-	if !errors.Is(err, ErrUnable) {
+	if !errors.Is(err, ErrUnsupported) {
 		t.Fatal(err)
 	}
 	got, err := json.Marshal(story)

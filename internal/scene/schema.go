@@ -7,14 +7,11 @@ import (
 	"modernc.org/sqlite/lib"
 )
 
-func init() {
-	register(Scene{
-		Place: 3,
-		Name:  "schema",
-		Title: "a process starts with DROP TABLE and CREATE TABLE while others write",
-		Links: []string{"https://sqlite.org/lang_createtable.html", "https://sqlite.org/lang_droptable.html"},
-		play:  schema,
-	})
+var schema = Scene{
+	Name:  "schema",
+	Title: "a process starts with DROP TABLE and CREATE TABLE while others write",
+	Links: []string{"https://sqlite.org/lang_createtable.html", "https://sqlite.org/lang_droptable.html"},
+	play:  playSchema,
 }
 
 const (
@@ -26,45 +23,45 @@ const (
 	lastToStart = "C"
 )
 
-func schema(s *stage) {
-	s.act("C starts last, and as the others did: it drops the table and makes it anew", "delete", createRide)
+func playSchema(s *stage) {
+	s.act("C starts last. Like the others it drops the table and creates it again", "delete", createRide)
 	a, b, c := s.actor("A", 5*time.Second), s.actor("B", 5*time.Second), s.actor(lastToStart, 200*time.Millisecond)
 	a.does(insertRide, "")
 	b.does(insertRide, "")
 	a.reads(countRides, "2", "")
-	c.does(dropRide, "two rows are gone, and nobody was asked")
-	b.refused(insertRide, sqlite3.SQLITE_ERROR, atOnce, "this is no lock, so no busy timeout waits for the table to come back")
+	c.does(dropRide, "two rows are lost without an error")
+	b.refused(insertRide, sqlite3.SQLITE_ERROR, atOnce, "not a lock: no busy timeout waits until the table is back")
 	c.does(createRide, "")
-	b.does(insertRide, "a connection reads the schema again by itself")
+	b.does(insertRide, "the connection reads the new schema by itself")
 	c.reads(countRides, "1", "three rows were stored without an error")
 	a.does("BEGIN IMMEDIATE", "")
 	a.does(insertRide, "")
-	waited := c.refused(dropRide, sqlite3.SQLITE_BUSY, wholeTimeout, "while another writes, DROP is what is locked out")
+	waited := c.refused(dropRide, sqlite3.SQLITE_BUSY, wholeTimeout, "while another process writes, DROP fails")
 	a.does("COMMIT", "")
 
 	s.act("half a cure: DROP and CREATE in one transaction", "delete", createRide, insertRide, insertRide)
 	b, c = s.actor("B", 5*time.Second), s.actor(lastToStart, 5*time.Second)
 	c.does("BEGIN IMMEDIATE", "")
 	c.does(dropRide, "")
-	b.starts(insertRide, "B never sees the gap: it waits")
+	b.starts(insertRide, "B waits, so it never finds the table missing")
 	c.does(createRide, "")
 	c.does("COMMIT", "")
 	queued := b.finishes(sqlite3.SQLITE_OK, "")
-	b.reads(countRides, "1", "the two old rows are lost all the same")
+	b.reads(countRides, "1", "the two old rows are still lost")
 
 	s.act("the cure: CREATE TABLE IF NOT EXISTS", "delete")
 	a, c = s.actor("A", 5*time.Second), s.actor(lastToStart, 5*time.Second)
 	a.does(ensureRide, "")
 	a.does(insertRide, "")
-	c.does(ensureRide, "nothing to do")
+	c.does(ensureRide, "the table exists: nothing to do")
 	c.does(insertRide, "")
-	a.reads(countRides, "2", "nothing is lost, whoever starts when")
+	a.reads(countRides, "2", "no row is lost, in whatever order they start")
 
 	s.explain(
-		fmt.Sprintf("DROP TABLE takes the write lock for a moment, as any write does, and then the rows of everybody are gone; "+
-			"until CREATE, an INSERT fails with \"no such table\". Only if somebody writes at that very moment is DROP "+
-			"itself refused (here after %s), and a program that does not look goes on with the old table. "+
-			"All of it depends on who starts when.", waited),
-		fmt.Sprintf("Make the table once, before the processes start, or let each say CREATE TABLE IF NOT EXISTS. If it must "+
-			"be emptied under writers, do it in one transaction: B then waited %s instead of failing.", queued))
+		fmt.Sprintf("DROP TABLE holds the write lock only for a moment, like any write, and then the rows of all processes are "+
+			"gone. Until CREATE, an INSERT fails with \"no such table\". DROP itself fails only if somebody writes at "+
+			"that moment (here after %s), and a program that ignores the error continues with the old table. The result "+
+			"depends on who starts when.", waited),
+		fmt.Sprintf("Create the table once, before the processes start, or let each process say CREATE TABLE IF NOT EXISTS. If "+
+			"you must empty the table while others write, do it in one transaction: B then waited %s instead of failing.", queued))
 }
