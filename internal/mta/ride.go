@@ -48,12 +48,20 @@ type Ride struct {
 }
 
 // A Reject is a record that can't be stored as a ride, and the reason.
+//
+// A run of rejects stands for the records of consecutive lines, one record a
+// line, that are equal byte for byte and have the same reason. Line to Last are
+// its lines. A single record has Last equal to Line, or 0.
 type Reject struct {
 	Line   int64  // the physical line it starts on
+	Last   int64  // the last line of a run
 	Column string // the column at fault, "" for the record as a whole
 	Reason string // for a person, with the value at fault
 	Record []byte // the bytes of the record, with its line ending
 }
+
+// Lines returns the number of records that r stands for.
+func (r *Reject) Lines() int64 { return max(r.Last-r.Line, 0) + 1 }
 
 // Text is a column's text. It is not Valid if the file has no such column, and
 // is then stored as NULL instead of the empty string.
@@ -105,15 +113,27 @@ type Part struct {
 type Batch struct {
 	Parts []Part
 	Dims  Dimensions
+	Mark  Mark // zero if no message came from a stream
 }
 
-// Rows counts the rides and rejects of a batch.
+// Rows counts the rides and the rejected records of a batch.
 func (b *Batch) Rows() int {
 	n := 0
 	for i := range b.Parts {
-		n += len(b.Parts[i].Rides) + len(b.Parts[i].Rejects)
+		n += len(b.Parts[i].Rides)
+		for j := range b.Parts[i].Rejects {
+			n += int(b.Parts[i].Rejects[j].Lines())
+		}
 	}
 	return n
+}
+
+// A Mark is a position in a stream: with this batch, all messages up to
+// Sequence are stored. The database keeps it beside the rows. A database whose
+// mark is behind the acknowledged messages of the stream lacks rows.
+type Mark struct {
+	Stream   string // the stream's time of creation, RFC 3339 with nanoseconds
+	Sequence uint64
 }
 
 // An Outcome counts the rows of a part by their result, after the commit. The
