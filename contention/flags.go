@@ -3,36 +3,58 @@ package main
 // The flags of contention, made into the settings of trials.
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"turnstile/internal/cli"
-	"turnstile/internal/lab"
+	"turnstile/internal/lab/report"
 )
 
-const head = `See many processes fight for one SQLite file, and measure what cures it.
+const head = `Run many processes that write to one SQLite file, and measure which strategy works best.
 
 Usage:
-  contention [flags]             run trials and compare ways to write
-  contention scene NAME          a small story of a lock, step by step (contention scene list)
-  contention watch FILE          who holds the lock on a database of yours, right now
-  contention about               what a result on this machine depends on
+  contention [flags]             run trials and compare strategies
+  contention scene NAME          play a lock problem step by step (contention scene list)
+  contention watch FILE          show who holds the lock of a database, right now
+  contention about               show what a result on this machine depends on
 
-Without flags it shows "database is locked" as it happens, then compares five ways to write, in
-about ten seconds. Say what your own program does, and it compares them at that:
+Without flags it shows "database is locked" as it happens, then compares five strategies, in
+about ten seconds. Describe your own program, and it compares the strategies for that:
 
   contention --processes 8 --task 50ms             eight processes, 50 ms of work behind each row
   contention --processes 3 --rows 2 --task 3s --strategies direct,queued
-                                                   the original experiment, at its own pace
+                                                   three processes, two rows, 3 s of work each
   contention --processes 1,4,16 --task 0 --for 2s --strategies all
-                                                   which way is the fastest, and from how many on
+                                                   which strategy is fastest, at each number
   contention --task 0 --strategies direct -v       what each process does, and when
   contention --format json --output result.json    for a program, and to keep`
 
+const formatsManual = `JSON (--format json): one document,
+  {"about":{},"interrupted":false,"trials":[],"findings":[]}
+with one object a trial, in the order task, processes, strategy as typed:
+  strategy, processes, rows_per_process (null with --for), rows_per_transaction, task_ms,
+  busy_timeout_ms, journal_mode, synchronous: what was asked for
+  asked, stored (counted in the database), lost (failed, or owned by a process that died),
+  unaccounted (asked - stored - lost; anything but 0 is exit status 1): rows
+  errors: transactions by SQLite's extended result code, {} if there were none
+  seconds: from the start barrier to the last row in the table
+  published_seconds: to the last row on the queue's disk, null without a queue
+  rows_per_second: stored rows by seconds
+  wait_ms {p50, p99, max}: from when a row is ready to its commit or failure, less the task; p99
+  is null under 100 samples
+  per_process {min, max}: fewest and most rows of a process, with --rows when the first process
+  was done; fairness: Jain's index of the same (1: even, 1/n: one process has all)
+  lock_held_ms: hold time of the lock, all holders together; holders: [{process, pid, holds,
+  held_ms, longest_ms}], the longest hold time first
+  repeat: how often the trial ran; the figures are those of the run with the median
+  rows_per_second, range has the [least, most] of all runs, {} for one run
+CSV has one line a trial, Markdown a table a size. Findings and the recommendation are sentences.`
+
 type config struct {
-	settings  []lab.Setting
+	settings  []report.Setting
 	repeat    int
 	dir, keep string
 	verbose   bool
@@ -56,24 +78,24 @@ type values struct {
 func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	var v values
 	f := cli.NewFlags("contention", head)
-	f.IntSliceVar(&v.processes, "processes", []int{4}, "how many write at once: `N`, or several with commas")
-	f.IntVar(&v.rows, "rows", 10, "`N` rows of each process")
-	f.DurationVar(&v.duration, "for", 0, "or as many rows as come in a `TIME`, such as 5s")
+	f.IntSliceVar(&v.processes, "processes", []int{4}, "how many processes write at once: `N`, or a list with commas")
+	f.IntVar(&v.rows, "rows", 10, "each process writes `N` rows")
+	f.DurationVar(&v.duration, "for", 0, "instead of --rows: write for a `TIME`, such as 5s")
 	f.DurationSliceVar(&v.tasks, "task", []time.Duration{20 * time.Millisecond},
-		"the `TIME` that the work behind a row takes, or several; 0: none")
+		"the `TIME` of the work behind each row, or a list; 0: none")
 	f.StringSliceVar(&v.strategies, "strategies", []string{"direct", "consumers", "short", "queued", "confirmed"},
-		"`NAMES` of ways to write, or all; --help-all tells them\n")
-	f.DurationVar(&v.busy, "busy-timeout", 5*time.Second, "the `TIME` SQLite waits for a lock")
+		"`NAMES` with commas, or all; --help-all describes them\n")
+	f.DurationVar(&v.busy, "busy-timeout", 5*time.Second, "`TIME` to wait for a lock before SQLITE_BUSY")
 	f.IntVar(&c.repeat, "repeat", 1, "run each trial `N` times, report median and range")
-	f.StringVar(&c.keep, "keep", "", "leave the databases in `DIR`, to look into")
+	f.StringVar(&c.keep, "keep", "", "keep the databases in `DIR`, to inspect them")
 	c.result = f.ResultFlags("text", "json", "markdown", "csv")
-	f.IntVar(&v.perTransaction, "rows-per-transaction", 1, "`N` rows in each transaction, or message")
+	f.IntVar(&v.perTransaction, "rows-per-transaction", 1, "`N` rows in each transaction or message")
 	f.StringVar(&v.sync, "sync", "full", "`MODE` full: a commit survives a power cut; normal: perhaps not")
-	f.StringVar(&v.offered, "offered", "", "rows become ready at a `RATE`, such as 200/s of all together")
-	f.DurationVar(&v.deadline, "deadline", 0, "give a trial up after `TIME` (default all its tasks, and a minute)")
-	f.StringVar(&c.dir, "dir", "var", "`DIR` for the databases meanwhile, on the disk you mean")
+	f.StringVar(&v.offered, "offered", "", "rows become ready at a `RATE`, such as 200/s, of all processes")
+	f.DurationVar(&v.deadline, "deadline", 0, "end a trial after `TIME` (default: all its tasks, and a minute)")
+	f.StringVar(&c.dir, "dir", "var", "`DIR` for the databases of the trials: the disk matters")
 	f.Advanced("rows-per-transaction", "sync", "offered", "deadline", "dir")
-	f.Manual("Strategies:\n" + lab.Manual() + "\n" + lab.Formats)
+	f.Manual("Strategies:\n" + report.Manual() + "\n" + formatsManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err
 	}
@@ -129,11 +151,11 @@ func (v *values) check(rowsGiven bool, repeat int) error {
 
 func (v *values) checkStrategies() error {
 	if len(v.strategies) == 1 && v.strategies[0] == "all" {
-		v.strategies = lab.Names()
+		v.strategies = report.Names()
 	}
 	for i, name := range v.strategies {
-		if !lab.Known(name) {
-			return cli.Usagef("one of "+strings.Join(lab.Names(), ", ")+", or all", "there is no strategy %q", name)
+		if !report.Known(name) {
+			return cli.Usagef("one of "+strings.Join(report.Names(), ", ")+", or all", "there is no strategy %q", name)
 		}
 		if slices.Contains(v.strategies[:i], name) {
 			return cli.Usagef("--repeat 2 runs everything twice", "strategy %s is named twice", name)
@@ -146,19 +168,19 @@ func (v *values) checkStrategies() error {
 }
 
 // settings are the trials to run, in the order task, processes, strategy.
-func (v *values) settings(own bool) ([]lab.Setting, error) {
+func (v *values) settings(own bool) ([]report.Setting, error) {
 	rate, err := v.rate()
 	if err != nil {
 		return nil, err
 	}
-	var all []lab.Setting
+	var all []report.Setting
 	if !own {
-		all = v.original()
+		all = v.introduction()
 	}
 	for _, task := range v.tasks {
 		for _, processes := range v.processes {
 			for _, strategy := range v.strategies {
-				s := lab.Setting{
+				s := report.Setting{
 					Strategy: strategy, Processes: processes, Rows: v.rows, For: v.duration, Task: task,
 					PerTransaction: v.perTransaction, BusyTimeout: v.busy, Sync: v.sync, Offered: rate, Deadline: v.deadline,
 				}
@@ -172,15 +194,16 @@ func (v *values) settings(own bool) ([]lab.Setting, error) {
 	return all, nil
 }
 
-// original is the experiment this project began with, at a tenth of its times.
-func (v *values) original() []lab.Setting {
-	s := lab.Setting{
+// introduction is the experiment this project began with, at a tenth of its
+// times.
+func (v *values) introduction() []report.Setting {
+	s := report.Setting{
 		Strategy: "direct", Processes: 3, Rows: 2, PerTransaction: 1, BusyTimeout: 500 * time.Millisecond,
-		Sync: v.sync, Deadline: v.deadline, Original: true,
+		Sync: v.sync, Deadline: v.deadline, Introduction: true,
 	}
 	with := s
 	with.Task = 300 * time.Millisecond
-	return []lab.Setting{s, with}
+	return []report.Setting{s, with}
 }
 
 func (v *values) rate() (float64, error) {
@@ -192,4 +215,31 @@ func (v *values) rate() (float64, error) {
 		return 0, cli.Usagef("for example --offered 200/s", "--offered is %q, want a rate of up to a million rows a second", v.offered)
 	}
 	return r, nil
+}
+
+// checkCommand returns the command that repeats the comparison that matters for
+// a recommendation.
+func checkCommand(a report.Advice) string {
+	s := a.Setting
+	c := fmt.Sprintf("go run ./contention --processes %d", s.Processes)
+	if s.For > 0 {
+		c += " --for " + s.For.String()
+	} else {
+		c += fmt.Sprintf(" --rows %d", s.Rows)
+	}
+	task := "0"
+	if s.Task > 0 {
+		task = s.Task.String()
+	}
+	c += " --task " + task
+	if s.PerTransaction != 1 {
+		c += fmt.Sprintf(" --rows-per-transaction %d", s.PerTransaction)
+	}
+	if s.Offered > 0 {
+		c += fmt.Sprintf(" --offered %g/s", s.Offered)
+	}
+	if s.Sync != "full" {
+		c += " --sync " + s.Sync
+	}
+	return c + " --strategies " + strings.Join(a.Strategies, ",") + " --repeat 5"
 }

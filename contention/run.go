@@ -1,19 +1,20 @@
 package main
 
-// contention without a subcommand: run trials, report.
-
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"turnstile/internal/about"
 	"turnstile/internal/cli"
 	"turnstile/internal/lab"
+	"turnstile/internal/lab/report"
 )
 
+// compare is contention without a subcommand: it runs trials and reports them.
 func compare(ctx context.Context, args []string, env cli.Env) error {
 	c, done, err := parse(args, env)
 	if done || err != nil {
@@ -28,24 +29,27 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 		place = c.keep
 	}
 	info := about.Collect(ctx, place)
-	report := lab.Report{About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning}
-	progress := newProgress(env, c.verbose)
+	r := report.Report{
+		About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning,
+		AllFindings: c.verbose, Command: checkCommand, MoreFindings: "-v shows them, and so do the other formats",
+	}
+	line := newProgressLine(env, c.verbose)
 	l := &lab.Lab{
 		Binary: self, Dir: c.dir, Keep: c.keep, Verbose: c.verbose,
-		Log: cli.Logger(env, c.verbose), Look: progress.look,
+		Log: cli.Logger(env, c.verbose), Progress: line.draw,
 	}
 	trials, err := l.Run(ctx, c.settings, c.repeat)
-	progress.done()
-	report.Trials, report.Interrupted = trials, ctx.Err() != nil
+	line.remove()
+	r.Trials, r.Interrupted = trials, ctx.Err() != nil
 	if werr := c.result.Write(env, func(w io.Writer, colour bool) error {
-		return write(report, c.result.Format, w, colour)
+		return write(r, c.result.Format, w, colour)
 	}); werr != nil {
 		return errors.Join(werr, err)
 	}
-	return verdict(report, err)
+	return outcome(r, err)
 }
 
-func write(r lab.Report, format string, w io.Writer, colour bool) error {
+func write(r report.Report, format string, w io.Writer, colour bool) error {
 	switch format {
 	case "json":
 		return r.JSON(w)
@@ -57,9 +61,9 @@ func write(r lab.Report, format string, w io.Writer, colour bool) error {
 	return r.Text(w, colour)
 }
 
-// verdict is what the command ends with: lost rows are a result, rows that no
-// one can account for are a failure of the lab.
-func verdict(r lab.Report, err error) error {
+// outcome returns the error that the command ends with. Lost rows are a result;
+// unaccounted rows are a defect of the lab.
+func outcome(r report.Report, err error) error {
 	if r.Interrupted {
 		return fmt.Errorf("%w after %d trials", cli.ErrInterrupted, len(r.Trials))
 	}
@@ -68,8 +72,50 @@ func verdict(r lab.Report, err error) error {
 	}
 	for _, t := range r.Trials {
 		if t.Unaccounted != 0 || t.Range["unaccounted"] != [2]float64{} {
-			return fmt.Errorf("%d rows of %s are unaccounted for: don't trust this run", t.Unaccounted, t.Setting)
+			return fmt.Errorf("%d rows of %s are unaccounted for: do not trust this run", t.Unaccounted, t.Setting)
 		}
 	}
 	return nil
+}
+
+// child is a process of a trial; not for people.
+func child(ctx context.Context, _ []string, env cli.Env) error {
+	return lab.RunChild(ctx, env.Stdin, env.Stdout)
+}
+
+// progressLine is one line on the terminal that says how far the trials are.
+type progressLine struct {
+	env cli.Env
+	on  bool
+
+	mu    sync.Mutex // guards the line
+	drawn bool
+}
+
+// newProgressLine draws nothing where stderr is not a terminal, or where the
+// log of each process shows the progress.
+func newProgressLine(env cli.Env, verbose bool) *progressLine {
+	return &progressLine{env: env, on: !verbose && cli.Terminal(env.Stderr)}
+}
+
+func (l *progressLine) draw(p lab.Progress) {
+	if !l.on {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drawn = true
+	of := ""
+	if total := p.Setting.Processes * p.Setting.Rows; total > 0 {
+		of = fmt.Sprintf(" of %d", total)
+	}
+	fmt.Fprintf(l.env.Stderr, "\r\x1b[K%d/%d  %s  %d%s rows  %.1f s", p.Trial, p.Trials, p.Setting, p.Rows, of, p.Since.Seconds())
+}
+
+func (l *progressLine) remove() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drawn {
+		fmt.Fprint(l.env.Stderr, "\r\x1b[K")
+	}
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"turnstile/internal/lab"
+	"turnstile/internal/lab/report"
 )
 
 // TestMain makes the test binary the command itself: the tests start it, and
@@ -107,7 +107,7 @@ func TestNoTaskLosesNothing(t *testing.T) {
 	if len(r.Trials) != 8 {
 		t.Fatalf("%d trials, want 8", len(r.Trials))
 	}
-	for i, name := range lab.Names() {
+	for i, name := range report.Names() {
 		tr := r.Trials[i]
 		if tr.Strategy != name || tr.Asked != 6 {
 			t.Errorf("trial %d is %+v, want %s with 6 rows asked for", i, tr, name)
@@ -153,7 +153,7 @@ func TestDefaultProgramme(t *testing.T) {
 		t.Errorf("took %s", took)
 	}
 	for _, want := range []string{
-		"The original experiment", "All 6 of 6 rows arrived", "are lost.", "then gave up: database", "(SQLITE_BUSY)",
+		"Introduction: three processes", "All 6 of 6 rows are stored", " lost.", "then failed:", "(SQLITE_BUSY)",
 		"direct ", "consumers ", "short ", "queued ", "confirmed ", "What this run shows", "Recommendation", "go run ./contention --processes 4",
 	} {
 		if !strings.Contains(string(out), want) {
@@ -263,7 +263,7 @@ func TestVerboseSaysWhatEachProcessDoes(t *testing.T) {
 	}
 	for _, want := range []string{
 		"msg=started process=P1", `msg="waiting for the lock" process=P2 row=1`, `msg="has the lock"`, "msg=committed",
-		`msg="locked out"`, `error="database is locked (5) (SQLITE_BUSY)"`,
+		`msg=failed`, `error="database is locked (5) (SQLITE_BUSY)"`,
 	} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %s in\n%s", want, stderr.String())

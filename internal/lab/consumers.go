@@ -9,38 +9,30 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"turnstile/internal/lab/report"
 	"turnstile/internal/stream"
 )
 
-// consumers is what one does when a consumer is too slow: start more of them.
-// The queue shares the rows out well, and then they all write to one file. The
-// lock is back, behind the queue.
-var _ = register(Strategy{
-	Rank: 6, Name: "consumers",
-	Does:    "many consumers take rows from one queue, and each writes as wal does",
-	Where:   "between INSERT and COMMIT",
-	Journal: "wal", Locked: true, Queue: FromQueue,
-
-	start: startConsumers,
-})
-
-func startConsumers(p *process) (worker, error) {
+// startConsumers prepares consumers, the usual reaction to a consumer that is
+// too slow: start more of them. The queue distributes the rows well, and then
+// all consumers write to one file and compete for its lock again.
+func startConsumers(p *process) (implementation, error) {
 	db, err := p.connect()
 	if err != nil {
-		return worker{}, err
+		return implementation{}, err
 	}
-	nc, err := nats.Connect(p.spec.Server)
+	nc, err := nats.Connect(p.job.Server)
 	if err != nil {
-		return worker{}, errors.Join(fmt.Errorf("lab: connect to the queue: %w", err), db.close())
+		return implementation{}, errors.Join(fmt.Errorf("lab: connect to the queue: %w", err), db.close())
 	}
-	q, err := manyOf(nc, p.spec.Setting)
+	q, err := openSharedQueue(nc, p.job.Setting)
 	if err != nil {
-		return worker{}, errors.Join(err, db.close())
+		return implementation{}, errors.Join(err, db.close())
 	}
-	var inHand []jetstream.Msg
-	return worker{
+	var inFlight []jetstream.Msg
+	return implementation{
 		take: func() (rows []row, err error) {
-			rows, inHand, err = q.take(p.spec.PerTransaction)
+			rows, inFlight, err = q.take(p.job.PerTransaction)
 			return rows, err
 		},
 		write: func(rows []row) error {
@@ -55,7 +47,7 @@ func startConsumers(p *process) (worker, error) {
 				}
 				return nil
 			})
-			return errors.Join(err, settle(inHand, err))
+			return errors.Join(err, acknowledge(inFlight, err))
 		},
 		close: func() error {
 			q.messages.Stop()
@@ -64,39 +56,39 @@ func startConsumers(p *process) (worker, error) {
 	}, nil
 }
 
-// many is the durable consumer that all processes take from.
-const many = "many"
+// sharedConsumer is the durable consumer that all processes take from.
+const sharedConsumer = "many"
 
 type sharedQueue struct {
-	setting  Setting
+	setting  report.Setting
 	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
 }
 
-// manyOf begins to take rows, and has at most one transaction's ahead: what
-// one process holds ready no other can have.
-func manyOf(nc *nats.Conn, s Setting) (q sharedQueue, err error) {
+// openSharedQueue begins to take rows. It prefetches one transaction's rows at
+// most: no other process can have what one has prefetched.
+func openSharedQueue(nc *nats.Conn, s report.Setting) (q sharedQueue, err error) {
 	q.setting = s
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return q, err
 	}
-	if q.consumer, err = js.Consumer(context.Background(), stream.Name, many); err != nil {
+	if q.consumer, err = js.Consumer(context.Background(), stream.Name, sharedConsumer); err != nil {
 		return q, fmt.Errorf("lab: take rows from the queue: %w", err)
 	}
 	q.messages, err = q.consumer.Messages(jetstream.PullMaxMessages(s.PerTransaction))
 	return q, err
 }
 
-// dry is how long nothing must come before the queue is asked whether it is
-// empty.
-const dry = 20 * time.Millisecond
+// emptyAfter is how long nothing must arrive before the queue is asked whether
+// it is empty.
+const emptyAfter = 20 * time.Millisecond
 
-// take waits for as many rows as a transaction has, or fewer where there are
-// no more; none when the queue is empty.
+// take waits for as many rows as a transaction has, or fewer if there are no
+// more; none when the queue is empty.
 func (q sharedQueue) take(n int) (rows []row, messages []jetstream.Msg, err error) {
 	for len(rows) < n {
-		m, err := q.messages.Next(jetstream.NextMaxWait(dry))
+		m, err := q.messages.Next(jetstream.NextMaxWait(emptyAfter))
 		if errors.Is(err, nats.ErrTimeout) {
 			info, err := q.consumer.Info(context.Background())
 			if err != nil || info.NumPending == 0 {
@@ -111,19 +103,19 @@ func (q sharedQueue) take(n int) (rows []row, messages []jetstream.Msg, err erro
 		if err != nil {
 			return nil, nil, err
 		}
-		// The queue was filled with them in this order.
-		rows = append(rows, q.setting.nth(int(meta.Sequence.Stream)-1))
+		// The queue was filled with the rows in this order.
+		rows = append(rows, nthRow(q.setting, int(meta.Sequence.Stream)-1))
 		messages = append(messages, m)
 	}
 	return rows, messages, nil
 }
 
-// settle tells the queue what became of its rows. What was refused is given
-// up, as by every strategy, and does not come again.
-func settle(messages []jetstream.Msg, refused error) error {
+// acknowledge acknowledges the messages of rows that are stored. Failed rows
+// are not redelivered: no strategy retries.
+func acknowledge(messages []jetstream.Msg, failed error) error {
 	var errs error
 	for _, m := range messages {
-		if refused == nil {
+		if failed == nil {
 			errs = errors.Join(errs, m.Ack())
 		} else {
 			errs = errors.Join(errs, m.Term())

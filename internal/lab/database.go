@@ -1,35 +1,118 @@
 package lab
 
-// The database of a trial: made before its processes start, looked into when
-// they are gone.
-
 import (
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
+	_ "modernc.org/sqlite" // SQLite without cgo, for every system we build for
+
+	"turnstile/internal/lab/report"
 	"turnstile/internal/store"
 )
 
-func databaseIn(place string) string { return filepath.Join(place, "rides.db") }
+// connection is one connection to the database, as the strategies use it: plain
+// SQL, each statement prepared once.
+//
+// Its calls take no context. A context that can end costs the driver a
+// goroutine a statement, and a process that must stop abandons its statement
+// and ends (see RunChild).
+type connection struct {
+	db         *sql.DB
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt
+}
 
-// createDatabase makes the pipeline's own tables, empty, and fills in what all
+// dsn names the file and its settings. They belong there: a PRAGMA executed
+// later reaches one connection of a pool. The file must exist, so that a
+// misspelt name is an error.
+func dsn(path string, timeout time.Duration, sync string) string {
+	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/... on Windows
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
+		"mode": {"rw"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", timeout.Milliseconds()),
+			fmt.Sprintf("synchronous(%s)", sync),
+		},
+	}.Encode()}
+	return u.String()
+}
+
+func (p *process) connect() (*connection, error) {
+	db, err := sql.Open("sqlite", dsn(p.job.Database, p.job.Timeout(), p.job.Sync))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &connection{db, conn, map[string]*sql.Stmt{}}, nil
+}
+
+func (c *connection) close() error { return errors.Join(c.conn.Close(), c.db.Close()) }
+
+func (c *connection) exec(query string, args ...any) error {
+	s, ok := c.statements[query]
+	if !ok {
+		var err error
+		if s, err = c.conn.PrepareContext(context.Background(), query); err != nil {
+			return err
+		}
+		c.statements[query] = s
+	}
+	_, err := s.Exec(args...)
+	return err
+}
+
+// transaction runs the body between begin and COMMIT. It does not retry: after
+// an error it rolls back.
+func (c *connection) transaction(begin string, body func() error) error {
+	if err := c.exec(begin); err != nil {
+		return err
+	}
+	err := body()
+	if err == nil {
+		err = c.exec("COMMIT")
+	}
+	if err != nil {
+		// A COMMIT that fails with SQLITE_BUSY leaves the transaction open and
+		// keeps the lock: all others would wait for nothing.
+		return errors.Join(err, c.exec("ROLLBACK"))
+	}
+	return nil
+}
+
+const insertRide = `INSERT INTO ride (id, transit_at, station, fare, ridership, transfers) VALUES (?, ?, ?, ?, ?, ?)`
+
+func (c *connection) insert(r row) error {
+	v := r.ride()
+	return c.exec(insertRide, v.id, v.at, v.station, v.fare, v.ridership, v.transfers)
+}
+
+func databasePath(dir string) string { return filepath.Join(dir, "rides.db") }
+
+// createDatabase creates the pipeline's own tables, empty, and inserts what all
 // rows refer to, so that a strategy pays for its rides alone.
-func createDatabase(ctx context.Context, place string, s Setting) error {
-	path := databaseIn(place)
-	if err := store.Create(ctx, path, find(s.Strategy).Journal); err != nil {
+func createDatabase(ctx context.Context, dir string, s report.Setting) error {
+	path := databasePath(dir)
+	if err := store.Create(ctx, path, report.Find(s.Strategy).Journal); err != nil {
 		return fmt.Errorf("lab: create the database: %w", err)
 	}
-	if err := fill(ctx, path); err != nil {
+	if err := insertDimensions(ctx, path); err != nil {
 		return fmt.Errorf("lab: fill the database: %w", err)
 	}
 	return nil
 }
 
-func fill(ctx context.Context, path string) (err error) {
+func insertDimensions(ctx context.Context, path string) (err error) {
 	db, err := sql.Open("sqlite", dsn(path, time.Second, "full"))
 	if err != nil {
 		return err
@@ -45,7 +128,7 @@ func fill(ctx context.Context, path string) (err error) {
 		}
 	}()
 	if _, err = tx.ExecContext(ctx, `INSERT INTO source (id, name, columns, first_seen) VALUES (?, ?, ?, ?)`,
-		source, sourceName, columns, time.Now().UTC().Format(time.DateTime)); err != nil {
+		sourceID, sourceName, columns, time.Now().UTC().Format(time.DateTime)); err != nil {
 		return err
 	}
 	for i, s := range stations {
@@ -64,21 +147,9 @@ func fill(ctx context.Context, path string) (err error) {
 	return tx.Commit()
 }
 
-// tableRows are the rows that are stored, counted from 0 for each process.
-type tableRows map[int]map[int]bool
-
-func (t tableRows) has(process, n int) bool { return t[process][n] }
-
-func (t tableRows) rows() int {
-	n := 0
-	for _, rows := range t {
-		n += len(rows)
-	}
-	return n
-}
-
-func readTable(ctx context.Context, place string, s Setting) (t tableRows, err error) {
-	db, err := sql.Open("sqlite", dsn(databaseIn(place), time.Second, "full"))
+// readStoredRows reads which rows of which processes are in the table.
+func readStoredRows(ctx context.Context, dir string, s report.Setting) (stored report.StoredRows, err error) {
+	db, err := sql.Open("sqlite", dsn(databasePath(dir), time.Second, "full"))
 	if err != nil {
 		return nil, err
 	}
@@ -88,17 +159,13 @@ func readTable(ctx context.Context, place string, s Setting) (t tableRows, err e
 		return nil, fmt.Errorf("lab: count the rows: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	t = tableRows{}
+	stored = report.StoredRows{}
 	for rows.Next() {
 		var id int64
 		if err := rows.Scan(&id); err != nil {
 			return nil, err
 		}
-		process, n := s.owner(row(id & 0xffffffff))
-		if t[process] == nil {
-			t[process] = map[int]bool{}
-		}
-		t[process][n] = true
+		stored.Add(ownerOf(s, row(id&0xffffffff)))
 	}
-	return t, rows.Err()
+	return stored, rows.Err()
 }

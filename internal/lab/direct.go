@@ -2,24 +2,15 @@ package lab
 
 import "errors"
 
-// direct is what the original program does for each row: connect, insert,
-// work, commit, disconnect.
+// startDirect prepares direct: for each row connect, insert, work, commit,
+// disconnect. It is how the program that this project began with writes.
 //
-// BEGIN alone locks nothing, it is deferred. The first INSERT takes the lock,
-// the task works on with it in hand, and COMMIT gives it back. Whoever comes
-// meanwhile asks again and again until the busy timeout is over, and then has
-// "database is locked".
-var _ = register(Strategy{
-	Rank: 1, Name: "direct",
-	Does:    "a connection a row, rollback journal, deferred transaction: as the original",
-	Where:   "between INSERT and COMMIT",
-	Journal: "delete", Locked: true,
-
-	start: startDirect,
-})
-
-func startDirect(p *process) (worker, error) {
-	return worker{write: func(rows []row) (err error) {
+// BEGIN alone takes no lock, it is deferred. The first INSERT takes the lock,
+// the task runs while it is held, and COMMIT releases it. A connection that
+// finds the database locked retries until its busy timeout expires, and then
+// returns SQLITE_BUSY, "database is locked".
+func startDirect(p *process) (implementation, error) {
+	return implementation{write: func(rows []row) (err error) {
 		p.wants()
 		db, err := p.connect()
 		if err != nil {

@@ -1,24 +1,15 @@
 package lab
 
-// immediate is the popular advice: WAL, a busy timeout, and BEGIN IMMEDIATE,
-// which takes the lock at once. A transaction that reads before it writes is
-// then never refused half-way (517). Who waits for the lock waits as before,
-// and nothing keeps the order: SQLite has no queue, it only asks again.
-var _ = register(Strategy{
-	Rank: 4, Name: "immediate",
-	Does:    "one connection, write-ahead log, BEGIN IMMEDIATE: the popular advice",
-	Where:   "between INSERT and COMMIT",
-	Journal: "wal", Locked: true,
-
-	start: startImmediate,
-})
-
-func startImmediate(p *process) (worker, error) {
+// startImmediate prepares immediate, the usual advice: WAL, a busy timeout, and
+// BEGIN IMMEDIATE, which takes the lock at once. A transaction that reads
+// before it writes then never fails half-way (517, SQLITE_BUSY_SNAPSHOT).
+// Waiters poll without ordering, as before, so some may starve.
+func startImmediate(p *process) (implementation, error) {
 	db, err := p.connect()
 	if err != nil {
-		return worker{}, err
+		return implementation{}, err
 	}
-	return worker{close: db.close, write: func(rows []row) error {
+	return implementation{close: db.close, write: func(rows []row) error {
 		p.wants()
 		return db.transaction("BEGIN IMMEDIATE", func() error {
 			p.hasLock()

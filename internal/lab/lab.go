@@ -1,83 +1,196 @@
-// Package lab lets many real processes write to one SQLite file, each in a
-// way of its own, and measures what comes of it.
+// Package lab lets many real processes write to one SQLite file, each strategy
+// in its own way, and measures the result.
 //
 // Begin with direct.go and the strategies beside it: each is one file, short
-// enough to hold next to another. A strategy is run by process.go in a child
-// process (child.go); run.go starts the children, lets them go at one moment
-// and collects what they write down; measure.go makes a [Trial] of it. What is
-// printed is made from trials alone: report.go, findings.go, recommend.go.
-//
-// # What is measured
-//
-// A process takes one row after another. A row is ready when the process's
-// previous row ended (or, with an offered load, when it is due) and ends when
-// it is committed or given up. The wait of a row is the time between, less the
-// task, the work that the row itself needs. No strategy retries a row.
+// enough to compare with another. worker.go runs a strategy in a child process.
+// lab.go runs a trial: it starts the children, lets them go at one moment and
+// collects what they record (children.go). Package report makes a result of
+// that.
 package lab
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
+
+	"turnstile/internal/lab/report"
 )
 
-// A Setting is what is asked of a trial.
-type Setting struct {
-	Strategy       string
-	Processes      int
-	Rows           int           // a process; 0 where For says how long
-	For            time.Duration // 0 where Rows says how many
-	Task           time.Duration // the work behind a row
-	PerTransaction int           // rows a transaction
-	BusyTimeout    time.Duration
-	Sync           string        // "full" or "normal"
-	Offered        float64       // rows a second of all processes together; 0: as fast as they go
-	Deadline       time.Duration // after which no one is waited for; 0: long enough
-	Original       bool          // one of the two trials that repeat the original experiment
+// Lab runs trials.
+type Lab struct {
+	Binary   string         // this program: its first argument "child" makes it a process of a trial
+	Dir      string         // where the databases are while they are needed
+	Keep     string         // where they stay, or ""
+	Verbose  bool           // log what each process does
+	Log      *slog.Logger   //
+	Progress func(Progress) // called now and then; may be nil
+
+	kept int // databases so far, to number them
 }
 
-// deadline leaves time for every task one after another, and a minute for
-// what goes wrong.
-func (s Setting) deadline() time.Duration {
-	if s.Deadline > 0 {
-		return s.Deadline
+// Progress says how far a run is.
+type Progress struct {
+	Setting report.Setting
+	Trial   int // from 1
+	Trials  int
+	Rows    int // ended so far
+	Since   time.Duration
+}
+
+// maxAttempts is how often a trial is run whose processes did not start
+// together.
+const maxAttempts = 3
+
+// Run runs a trial for each setting, each repeated. If the context ends, it
+// returns what there is, the last trial marked as interrupted.
+func (l *Lab) Run(ctx context.Context, settings []report.Setting, repeat int) ([]report.Trial, error) {
+	var trials []report.Trial
+	for i, s := range settings {
+		var runs []report.Trial
+		for range repeat {
+			t, err := l.runFair(ctx, s, Progress{Setting: s, Trial: i + 1, Trials: len(settings)})
+			if err == nil {
+				runs = append(runs, t)
+			}
+			if err == nil && ctx.Err() == nil {
+				continue
+			}
+			if len(runs) > 0 {
+				trials = append(trials, report.Merge(runs))
+			}
+			return trials, errors.Join(ctx.Err(), err)
+		}
+		trials = append(trials, report.Merge(runs))
 	}
-	return s.For + time.Duration(s.Processes*s.Rows)*s.Task + time.Minute
+	return trials, nil
 }
 
-// due is when the n-th row of a process, counted from 0, is offered: the
-// processes take turns.
-func (s Setting) due(process, n int) time.Duration {
-	turn := float64(n*s.Processes + process - 1)
-	return time.Duration(turn / s.Offered * float64(time.Second))
-}
-
-// busyTimeout is what the strategy makes of the setting's.
-func (s Setting) busyTimeout() time.Duration {
-	if find(s.Strategy).NoTimeout {
-		return 0
+// runFair repeats a trial until its processes started together.
+func (l *Lab) runFair(ctx context.Context, s report.Setting, progress Progress) (report.Trial, error) {
+	var spreads []time.Duration
+	for {
+		t, err := l.runTrial(ctx, s, progress)
+		if err != nil {
+			return t, fmt.Errorf("trial %s: %w", s, err)
+		}
+		t.Restarts = spreads
+		if t.StartSpread <= report.MaxStartSpread || ctx.Err() != nil {
+			return t, nil
+		}
+		if spreads = append(spreads, t.StartSpread); len(spreads) == maxAttempts {
+			t.Restarts = spreads
+			return t, nil
+		}
 	}
-	return s.BusyTimeout
 }
 
-// String names a setting as one would ask for it.
-func (s Setting) String() string {
-	return fmt.Sprintf("%s, %s", s.Strategy, s.size())
+func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress) (t report.Trial, err error) {
+	dir, remove, err := l.makeFolder(s)
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	if err := createDatabase(ctx, dir, s); err != nil {
+		return t, err
+	}
+	server, stop, err := startQueue(ctx, dir, s)
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+
+	c := &children{}
+	defer func() { err = errors.Join(err, c.end()) }()
+	if err := l.startChildren(c, s, dir, server); err != nil {
+		return t, err
+	}
+	if err := c.waitReady(ctx); err != nil {
+		return t, err
+	}
+	o, err := observe(databasePath(dir))
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, o.end()) }()
+	zero := c.release()
+	limit := zero.Add(s.Limit() + stopLimit)
+	c.wait(ctx, c.workers, limit, func() { l.showProgress(progress, c, zero) })
+	c.drain(ctx, limit)
+	// The lab opens the database only when no process is left and the observer
+	// has stopped: its own connection would be one more holder of locks, and
+	// closing any descriptor of the file drops the locks of this process.
+	if err := errors.Join(o.end(), c.end()); err != nil {
+		return t, err
+	}
+	stored, err := readStoredRows(context.WithoutCancel(ctx), dir, s)
+	if err != nil {
+		return t, err
+	}
+	traces, writer := c.traces()
+	t = report.Measure(s, traces, writer, stored, ctx.Err() != nil)
+	o.addTo(&t, zero, traces)
+	return t, nil
 }
 
-// size is all of a setting that strategies are compared at.
-func (s Setting) size() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, ", count(s.Processes, "process", "processes"))
-	if s.For > 0 {
-		fmt.Fprintf(&b, "for %s", exact(s.For))
+// startChildren starts the children; the writer first, it has more to prepare.
+func (l *Lab) startChildren(c *children, s report.Setting, dir, server string) error {
+	j := job{Setting: s, Database: databasePath(dir), Server: server, Verbose: l.Verbose}
+	log := l.Log
+	if !l.Verbose {
+		log = nil
 	} else {
-		fmt.Fprintf(&b, "%s each", count(s.Rows, "row", "rows"))
+		log.Info("trial", "strategy", s.Strategy, "size", s.Size())
 	}
-	if s.Task == 0 {
-		b.WriteString(", no task")
-	} else {
-		fmt.Fprintf(&b, ", a task of %s", exact(s.Task))
+	from := 1
+	if report.Find(s.Strategy).Queue.HasWriter() {
+		from = 0
 	}
-	return b.String()
+	for j.Process = from; j.Process <= s.Processes; j.Process++ {
+		if err := c.start(l.Binary, j, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lab) showProgress(p Progress, c *children, zero time.Time) {
+	if l.Progress == nil {
+		return
+	}
+	for _, w := range c.workers {
+		p.Rows += int(w.rows.Load())
+	}
+	p.Since = time.Since(zero)
+	l.Progress(p)
+}
+
+// makeFolder makes the folder of a trial, and returns how to remove it.
+func (l *Lab) makeFolder(s report.Setting) (dir string, remove func() error, err error) {
+	parent := l.Dir
+	if l.Keep != "" {
+		parent = l.Keep
+	}
+	if parent, err = filepath.Abs(parent); err != nil {
+		return "", nil, err
+	}
+	if l.Keep != "" {
+		l.kept++
+		dir = filepath.Join(parent, fmt.Sprintf("%02d-%s-%dx%d-task-%s", l.kept, s.Strategy, s.Processes, s.Rows, s.Task))
+		// The rows of an earlier run would be counted as stored.
+		if err := os.RemoveAll(dir); err != nil {
+			return "", nil, err
+		}
+		return dir, func() error { return nil }, os.MkdirAll(dir, 0o755)
+	}
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", nil, fmt.Errorf("lab: make the folder for the databases: %w", err)
+	}
+	if dir, err = os.MkdirTemp(parent, "contention-"); err != nil {
+		return "", nil, fmt.Errorf("lab: make the folder for the databases: %w", err)
+	}
+	return dir, func() error { return os.RemoveAll(dir) }, nil
 }

@@ -7,38 +7,30 @@ import (
 	"turnstile/internal/stream"
 )
 
-// queued hands its rows to the queue and goes on: a row is done when the queue
-// has it on disk. One writer, a process of its own, stores what has arrived,
-// many rows a transaction. No one waits for a lock, because no two want it.
-var _ = register(Strategy{
-	Rank: 7, Name: "queued",
-	Does:    "the processes publish, done when the queue has the row on disk; one writer stores",
-	Where:   "before publishing, in all processes at once",
-	Journal: "wal", Queue: ToQueue,
-
-	start: startQueued,
-})
-
-func startQueued(p *process) (worker, error) {
+// startQueued prepares queued: a process publishes its rows and goes on. A row
+// is done when the queue has it on disk. The single writer stores what has
+// arrived, many rows a transaction. No process waits for a lock, because only
+// one wants it.
+func startQueued(p *process) (implementation, error) {
 	ctx := context.Background()
 	conn, err := p.dial(ctx)
 	if err != nil {
-		return worker{}, err
+		return implementation{}, err
 	}
 	queued := make(chan struct{}, 1)
 	publisher, err := conn.Publisher(ctx, stream.PublisherOptions{
 		Done: func(stream.Receipt) { queued <- struct{}{} },
 	})
 	if err != nil {
-		return worker{}, errors.Join(err, conn.Close())
+		return implementation{}, errors.Join(err, conn.Close())
 	}
-	return worker{
+	return implementation{
 		write: func(rows []row) error {
 			for range rows {
 				p.task()
 			}
 			p.wants()
-			if err := publisher.Publish(ctx, chunk(rows)); err != nil {
+			if err := publisher.Publish(ctx, message(rows)); err != nil {
 				return err
 			}
 			<-queued

@@ -1,31 +1,42 @@
 package lab
 
-// The notebook of a process: where the row in hand stands, and what is ready
-// to be sent to the parent.
-
 import (
 	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"turnstile/internal/lab/report"
 )
 
-// flushEvery bounds what dies with a process that is killed.
+// flushEvery bounds what is lost with a process that is killed.
 const flushEvery = 50 * time.Millisecond
 
+// Steps of a transaction, as they are reported for -v.
+const (
+	stepWants  = "wants"
+	stepBegun  = "begun"
+	stepDone   = "done"
+	stepFailed = "failed"
+)
+
+// recorder writes the events of a process as lines to its standard output. It
+// holds the event of the current transaction, and buffers the lines.
 type recorder struct {
 	verbose bool
 	zero    time.Time // the start barrier
 
-	mu     sync.Mutex // guards all below
-	out    *bufio.Writer
-	inHand bool
-	now    Record
-	closed bool // the notebook is handed in: what comes later is not written
-	err    error
-	line   []byte // kept for its memory
+	mu      sync.Mutex // guards all below
+	out     *bufio.Writer
+	open    bool // a transaction has begun and not ended
+	current report.Event
+	closed  bool // finish was called: nothing is written after it
+	err     error
+	line    []byte // kept for its memory
 }
 
 func newRecorder(out io.Writer, verbose bool) *recorder {
@@ -34,61 +45,61 @@ func newRecorder(out io.Writer, verbose bool) *recorder {
 
 func (r *recorder) since() time.Duration { return time.Since(r.zero) }
 
-// begin takes rows in hand.
+// begin begins the event of a transaction.
 func (r *recorder) begin(first, rows int, ready time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inHand = true
-	r.now = Record{First: first, Rows: rows, Ready: ready, Want: -1, Got: -1}
+	r.open = true
+	r.current = report.Event{First: first, Rows: rows, Ready: ready, Wants: -1, Begun: -1}
 }
 
 func (r *recorder) wants() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.now.Want = r.since()
-	r.tell("wants", r.now.Want)
+	r.current.Wants = r.since()
+	r.writeStep(stepWants, r.current.Wants)
 }
 
 func (r *recorder) hasLock() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.now.Got < 0 { // the first row of the transaction took it
-		r.now.Got = r.since()
-		r.tell("lock", r.now.Got)
+	if r.current.Begun < 0 { // the first row of the transaction took it
+		r.current.Begun = r.since()
+		r.writeStep(stepBegun, r.current.Begun)
 	}
 }
 
 func (r *recorder) worked(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.now.Task += d
+	r.current.Task += d
 }
 
-// end writes the record of the rows in hand.
+// end writes the event of the current transaction.
 func (r *recorder) end(code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inHand = false
-	r.now.End, r.now.Code = r.since(), code
-	if code == 0 {
-		r.tell("done", r.now.End)
-	} else {
-		r.tell("refused", r.now.End)
+	r.open = false
+	r.current.End, r.current.Code = r.since(), code
+	step := stepDone
+	if code != 0 {
+		step = stepFailed
 	}
-	r.write(r.now)
+	r.writeStep(step, r.current.End)
+	r.writeEvent(r.current)
 }
 
-// handIn writes down the rows in hand, if time ran out for them, and the last
-// line: it tells an end from a death. Nothing is written after it.
-func (r *recorder) handIn(taken int64) error {
+// finish writes the event of an unfinished transaction, and the last line,
+// which distinguishes an end from a death. Nothing is written after it.
+func (r *recorder) finish(taken int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return r.err
 	}
-	if r.inHand {
-		r.now.End, r.now.Unfinished = r.since(), true
-		r.write(r.now)
+	if r.open {
+		r.current.End, r.current.Unfinished = r.since(), true
+		r.writeEvent(r.current)
 	}
 	_, err := fmt.Fprintf(r.out, "end %d %d\n", taken, micros(r.since()))
 	r.err = errors.Join(r.err, err, r.out.Flush())
@@ -96,42 +107,88 @@ func (r *recorder) handIn(taken int64) error {
 	return r.err
 }
 
-func (r *recorder) write(rec Record) {
+func (r *recorder) writeEvent(e report.Event) {
 	if r.closed {
 		return
 	}
-	r.line = rec.append(r.line[:0])
+	r.line = appendEvent(r.line[:0], e)
 	if _, err := r.out.Write(r.line); err != nil {
 		r.err = err // the parent is gone, and its closed pipe ends this process
 	}
 }
 
-// tell reports a step as it happens, for -v.
-func (r *recorder) tell(what string, at time.Duration) {
+// writeStep reports a step as it happens, for -v.
+func (r *recorder) writeStep(step string, at time.Duration) {
 	if !r.verbose || r.closed {
 		return
 	}
-	if _, err := fmt.Fprintf(r.out, "E %d %s %d %d\n", micros(at), what, r.now.First, r.now.Code); err != nil {
-		r.err = err
-	}
-	if err := r.out.Flush(); err != nil {
+	_, err := fmt.Fprintf(r.out, "step %d %s %d %d\n", micros(at), step, r.current.First, r.current.Code)
+	if err = errors.Join(err, r.out.Flush()); err != nil {
 		r.err = err
 	}
 }
 
-// say writes a line at once.
-func (r *recorder) say(format string, a ...any) error {
+// writeLine writes a line at once.
+func (r *recorder) writeLine(format string, a ...any) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, err := fmt.Fprintf(r.out, format+"\n", a...)
 	return errors.Join(err, r.out.Flush())
 }
 
-// flush sends what has been written so far.
 func (r *recorder) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.out.Flush(); err != nil {
 		r.err = err
 	}
+}
+
+// appendEvent appends an event as a line: "event" and nine numbers, times in
+// microseconds. It is short because there may be a hundred thousand a second.
+func appendEvent(b []byte, e report.Event) []byte {
+	b = append(b, "event"...)
+	unfinished := int64(0)
+	if e.Unfinished {
+		unfinished = 1
+	}
+	for _, n := range [...]int64{
+		int64(e.First), int64(e.Rows), micros(e.Ready), micros(e.Wants), micros(e.Begun), micros(e.End),
+		micros(e.Task), int64(e.Code), unfinished,
+	} {
+		b = strconv.AppendInt(append(b, ' '), n, 10)
+	}
+	return append(b, '\n')
+}
+
+func parseEvent(line string) (report.Event, error) {
+	var n [9]int64
+	fields := strings.Fields(line)
+	if len(fields) != len(n)+1 || fields[0] != "event" {
+		return report.Event{}, fmt.Errorf("lab: not an event: %q", line)
+	}
+	for i, f := range fields[1:] {
+		var err error
+		if n[i], err = strconv.ParseInt(f, 10, 64); err != nil {
+			return report.Event{}, fmt.Errorf("lab: not an event: %q: %w", line, err)
+		}
+	}
+	return report.Event{
+		First: int(n[0]), Rows: int(n[1]), Ready: fromMicros(n[2]), Wants: fromMicros(n[3]), Begun: fromMicros(n[4]),
+		End: fromMicros(n[5]), Task: fromMicros(n[6]), Code: int(n[7]), Unfinished: n[8] == 1,
+	}, nil
+}
+
+func micros(d time.Duration) int64 {
+	if d < 0 {
+		return -1
+	}
+	return d.Microseconds()
+}
+
+func fromMicros(micros int64) time.Duration {
+	if micros < 0 {
+		return -1
+	}
+	return time.Duration(micros) * time.Microsecond
 }

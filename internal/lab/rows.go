@@ -1,43 +1,42 @@
 package lab
 
-// The rows of a trial. Every strategy gets the same ones: a row is a function
-// of its process and its line.
-
 import (
 	"fmt"
 	"time"
 
+	"turnstile/internal/lab/report"
 	"turnstile/internal/mta"
 )
 
-// A row is a line of one large data set, which is dealt out to the processes
-// like cards, a transaction's rows at a time.
+// row is a line of one large data set, which is distributed to the processes
+// like cards, a transaction's rows at a time. Every strategy gets the same
+// rows: a row is a function of its process and its number.
 type row uint32
 
 const (
 	firstLine  = 2 // as in a file with a header
-	source     = 1 // the data set's id in the table
+	sourceID   = 1 // of the data set in the table
 	sourceName = "contention"
 )
 
-// row is the n-th row of a process, counted from 0.
-func (s Setting) row(process, n int) row {
+// rowOf returns the n-th row of a process, counted from 0.
+func rowOf(s report.Setting, process, n int) row {
 	k := s.PerTransaction
 	return row(firstLine + (n/k*s.Processes+process-1)*k + n%k)
 }
 
-// nth is the n-th of the rows of all processes, taken in turn.
-func (s Setting) nth(n int) row { return s.row(n%s.Processes+1, n/s.Processes) }
+// nthRow returns the n-th of the rows of all processes, taken in turn.
+func nthRow(s report.Setting, n int) row { return rowOf(s, n%s.Processes+1, n/s.Processes) }
 
-// owner is whose row it is, and the how manieth.
-func (s Setting) owner(r row) (process, n int) {
+// ownerOf returns whose row it is, and the number it has there.
+func ownerOf(s report.Setting, r row) (process, n int) {
 	k := s.PerTransaction
 	block := int(r-firstLine) / k
 	return block%s.Processes + 1, block/s.Processes*k + int(r-firstLine)%k
 }
 
-// A ride is a row as the table has it: texts are kept in tables of their own,
-// which the lab fills before a trial begins, in the order of stations and fares.
+// ride is a row as the table has it. Its texts are in tables of their own,
+// which the lab fills before a trial, in the order of stations and fares.
 type ride struct {
 	id        int64
 	at        int64
@@ -54,7 +53,7 @@ func (r row) ride() ride {
 	h ^= h >> 29
 	station, fare := h%uint64(len(stations)), h>>8%uint64(len(fares))
 	return ride{
-		id:        source<<32 | int64(r),
+		id:        sourceID<<32 | int64(r),
 		at:        firstHour + 3600*int64(r/16%(24*90)),
 		station:   int64(station) + 1,
 		fare:      int64(fare) + 1,

@@ -1,23 +1,14 @@
 package lab
 
-// short is immediate with the task done first: the lock is held for the INSERT
-// and the COMMIT and no longer. It is the cure that needs no queue, where the
-// work behind a row does not depend on what the database says.
-var _ = register(Strategy{
-	Rank: 5, Name: "short",
-	Does:    "immediate with the task moved out of the transaction: the cure without a queue",
-	Where:   "before BEGIN",
-	Journal: "wal",
-
-	start: startShort,
-})
-
-func startShort(p *process) (worker, error) {
+// startShort prepares short: immediate with the task before BEGIN. The lock is
+// held for INSERT and COMMIT only. It is the cure that needs no queue, where
+// the work behind a row does not depend on what the database contains.
+func startShort(p *process) (implementation, error) {
 	db, err := p.connect()
 	if err != nil {
-		return worker{}, err
+		return implementation{}, err
 	}
-	return worker{close: db.close, write: func(rows []row) error {
+	return implementation{close: db.close, write: func(rows []row) error {
 		for range rows {
 			p.task()
 		}

@@ -1,23 +1,14 @@
 package lab
 
-// wal keeps one connection and writes to a write-ahead log. Readers and the
-// writer no longer meet, and a commit is cheaper. Two writers meet as before:
-// there is one lock for writing, and the task still holds it.
-var _ = register(Strategy{
-	Rank: 3, Name: "wal",
-	Does:    "one connection, write-ahead log, deferred transaction",
-	Where:   "between INSERT and COMMIT",
-	Journal: "wal", Locked: true,
-
-	start: startWAL,
-})
-
-func startWAL(p *process) (worker, error) {
+// startWAL prepares wal: one connection, and a write-ahead log. Readers and the
+// writer no longer block each other, and a commit is cheaper. Two writers block
+// each other as before: there is one write lock, and the task still holds it.
+func startWAL(p *process) (implementation, error) {
 	db, err := p.connect()
 	if err != nil {
-		return worker{}, err
+		return implementation{}, err
 	}
-	return worker{close: db.close, write: func(rows []row) error {
+	return implementation{close: db.close, write: func(rows []row) error {
 		p.wants()
 		return db.transaction("BEGIN", func() error {
 			for _, r := range rows {

@@ -1,0 +1,91 @@
+package lab
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"turnstile/internal/lab/report"
+)
+
+const ms = time.Millisecond
+
+// TestEveryStrategyHasAStart: the list of strategies is in package report.
+func TestEveryStrategyHasAStart(t *testing.T) {
+	for _, name := range report.Names() {
+		if starters[name] == nil {
+			t.Errorf("%s is described, and not implemented", name)
+		}
+	}
+	for name := range starters {
+		if !slices.Contains(report.Names(), name) {
+			t.Errorf("%s is implemented, and not described", name)
+		}
+	}
+}
+
+func TestEventSurvivesItsLine(t *testing.T) {
+	for _, r := range []report.Event{
+		{},
+		{First: 7, Rows: 3, Ready: ms, Wants: 2 * ms, Begun: -1, End: 5 * ms, Task: ms, Code: 517},
+		{First: math.MaxUint32, Rows: 1, Wants: -1, Begun: -1, End: time.Hour, Unfinished: true},
+	} {
+		got, err := parseEvent(strings.TrimSuffix(string(appendEvent(nil, r)), "\n"))
+		if err != nil || got != r {
+			t.Errorf("got %+v, %v; want %+v", got, err, r)
+		}
+	}
+	for _, bad := range []string{"", "event 1", "event 1 2 3 4 5 6 7 8 x", "other 1 2 3 4 5 6 7 8 9"} {
+		if _, err := parseEvent(bad); err == nil {
+			t.Errorf("%q is taken for an event", bad)
+		}
+	}
+}
+
+// TestFinishWritesTheLastLine: what a process does after its time is up is not
+// reported.
+func TestFinishWritesTheLastLine(t *testing.T) {
+	var b bytes.Buffer
+	r := newRecorder(&b, false)
+	r.zero = time.Now()
+	r.begin(2, 1, 0)
+	if err := r.finish(1); err != nil {
+		t.Fatal(err)
+	}
+	r.end(0)
+	r.flush()
+	out := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(out) != 2 || !strings.HasSuffix(out[0], " 1") || !strings.HasPrefix(out[1], "end 1 ") {
+		t.Errorf("got %q", out)
+	}
+}
+
+func TestRowsAreDistributedOnce(t *testing.T) {
+	for _, k := range []int{1, 3} {
+		s := report.Setting{Processes: 4, Rows: 5, PerTransaction: k}
+		seen := map[row]bool{}
+		for p := 1; p <= s.Processes; p++ {
+			for n := range s.Rows {
+				r := rowOf(s, p, n)
+				if seen[r] {
+					t.Fatalf("row %d twice", r)
+				}
+				seen[r] = true
+				if op, on := ownerOf(s, r); op != p || on != n {
+					t.Errorf("row %d of P%d is taken for row %d of P%d", n, p, on, op)
+				}
+				if n%k != 0 && r != rowOf(s, p, n-1)+1 {
+					t.Errorf("rows of a transaction are not adjacent: %d", r)
+				}
+			}
+		}
+		for n := range s.Processes * s.Rows {
+			if !seen[nthRow(s, n)] {
+				t.Errorf("the queue has row %d, which no process has", nthRow(s, n))
+			}
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	waitMark  = '·'
+	holdMark  = '█'
+	taskMark  = '▒'
+	endMark   = '▌' // the end of a hold, so that two of them don't look like one
+	errorMark = '✗'
+)
+
+const timelineColumns = 80
+
+// timeline draws for each process when it waited, held the lock, or worked
+// without it.
+func timeline(t Trial, p Paint) string {
+	var end time.Duration
+	for _, lane := range t.Traces {
+		for _, e := range lane.Events {
+			end = max(end, e.End)
+		}
+	}
+	if end == 0 {
+		return ""
+	}
+	column := func(at time.Duration) int { return int(int64(at) * (timelineColumns - 1) / int64(end)) }
+	var b strings.Builder
+	b.WriteString("          " + ruler(end, column) + "\n")
+	drawn := map[rune]bool{}
+	for _, lane := range t.Traces {
+		line := []rune(strings.Repeat(" ", timelineColumns))
+		for _, e := range lane.Events {
+			draw(line, e, column)
+		}
+		for _, e := range lane.Events {
+			if e.Code != 0 { // over the row that came after it
+				line[column(e.End)] = errorMark
+			}
+		}
+		for _, mark := range line {
+			drawn[mark] = true
+		}
+		s := strings.TrimRight(string(line), " ")
+		s = strings.ReplaceAll(s, string(errorMark), p.Red(string(errorMark)))
+		s = strings.ReplaceAll(s, string(waitMark), p.Faint(string(waitMark)))
+		fmt.Fprintf(&b, "  %-6s  %s\n", lane.Process, s)
+	}
+	return b.String() + timelineLegend(t, drawn, p)
+}
+
+// draw puts an event on the line. What takes less than a column is drawn in
+// one: a lock that was held for a moment was held.
+func draw(line []rune, e Event, column func(time.Duration) int) {
+	fill := func(from, to time.Duration, mark rune) {
+		for i := column(from); i <= column(to); i++ {
+			line[i] = mark
+		}
+	}
+	asked := e.Wants
+	if asked < 0 {
+		asked = e.End
+	}
+	if e.Begun < 0 && e.Task > 0 || e.Begun >= 0 && asked-e.Ready > time.Millisecond {
+		fill(e.Ready, asked, taskMark)
+	}
+	switch {
+	case e.Begun < 0 && e.Wants >= 0:
+		fill(e.Wants, e.End, waitMark)
+	case e.Begun >= 0:
+		fill(e.Wants, e.Begun, waitMark)
+		fill(e.Begun, e.End, holdMark)
+		if e.Done() && column(e.End) > column(e.Begun) {
+			line[column(e.End)] = endMark
+		}
+	}
+}
+
+// ruler is the line of times: at most five, at round figures.
+func ruler(end time.Duration, column func(time.Duration) int) string {
+	step := roundStep(end / 4)
+	line := []rune(strings.Repeat(" ", timelineColumns+8))
+	for at := time.Duration(0); at <= end; at += step {
+		copy(line[column(at):], []rune("|"+at.String()))
+	}
+	return strings.TrimRight(string(line), " ")
+}
+
+func roundStep(least time.Duration) time.Duration {
+	for unit := time.Microsecond; ; unit *= 10 {
+		for _, n := range []time.Duration{1, 2, 5} {
+			if n*unit >= least {
+				return n * unit
+			}
+		}
+	}
+}
+
+func timelineLegend(t Trial, drawn map[rune]bool, p Paint) string {
+	waits := "waits for the lock"
+	switch Find(t.Strategy).Queue {
+	case ToQueue:
+		waits = "waits for the queue"
+	case Request:
+		waits = "waits for the commit"
+	}
+	var entries []string
+	for _, mark := range []struct {
+		sign rune
+		text string
+	}{{taskMark, "works"}, {waitMark, waits}, {holdMark, "holds the lock"}, {errorMark, "SQLITE_BUSY or another error"}} {
+		if drawn[mark.sign] {
+			entries = append(entries, string(mark.sign)+" "+mark.text)
+		}
+	}
+	return "          " + p.Faint(strings.Join(entries, "   ")) + "\n"
+}
+
+// eventSentences tells the end of every row of every process.
+func eventSentences(t Trial, p Paint) string {
+	var b strings.Builder
+	for _, lane := range t.Traces {
+		if lane.Process == WriterName {
+			continue
+		}
+		for _, e := range lane.Events {
+			row := fmt.Sprintf("%s row %d", lane.Process, e.First+1)
+			b.WriteString(wrap(fmt.Sprintf("  %-12s", row), strings.Repeat(" ", 14), eventSentence(t, lane.Process, e, p)))
+		}
+	}
+	return b.String() + observedHolders(t)
+}
+
+func eventSentence(t Trial, process string, e Event, p Paint) string {
+	queue := Find(t.Strategy).Queue
+	row := e.First + 1
+	switch {
+	case e.Unfinished:
+		return "was still waiting after " + roundTime(e.Wait()) + " when time was up"
+	case isBusy(e.Code):
+		i := slices.IndexFunc(t.Busy, func(b BusyWait) bool { return b.Process == process && b.Row == row })
+		who := ""
+		if i >= 0 {
+			who = heldMeanwhile(t.Busy[i].Holders)
+		}
+		return fmt.Sprintf("waited %s%s, then failed: %s", roundTime(e.End-e.Wants), who, p.Red(CodeText(e.Code)))
+	case e.Code != 0:
+		return "failed: " + p.Red(CodeText(e.Code))
+	case queue == ToQueue:
+		return fmt.Sprintf("worked %s, was on the queue's disk %s later", roundTime(e.Task), roundTime(e.End-e.Wants))
+	case queue == Request:
+		return fmt.Sprintf("worked %s, was in the table %s later", roundTime(e.Task), roundTime(e.End-e.Wants))
+	}
+	return fmt.Sprintf("waited %s for the lock, held it for %s, committed", roundTime(e.Begun-e.Wants), roundTime(e.Held()))
+}
+
+// observedHolders says what the lock observer saw while processes waited: who
+// held which lock, and how often.
+func observedHolders(t Trial) string {
+	var who []string
+	n := map[string]int{}
+	for _, b := range t.Busy {
+		if b.Observed == nil {
+			continue
+		}
+		s := fmt.Sprintf("%s (process %d, %s lock)", b.Observed.Process, b.Observed.PID, b.Observed.Lock)
+		if n[s]++; n[s] == 1 {
+			who = append(who, s)
+		}
+	}
+	if len(who) == 0 {
+		return ""
+	}
+	slices.SortStableFunc(who, func(a, b string) int { return n[b] - n[a] })
+	var parts []string
+	for _, s := range who[:min(3, len(who))] {
+		parts = append(parts, fmt.Sprintf("%s in %d of %d waits", s, n[s], len(t.Busy)))
+	}
+	return wrap("  ", "  ", "The holder that the operating system's table of locks showed: "+joinNames(parts)+".")
+}
+
+// busySummary sums up the SQLITE_BUSY errors of a trial that is too large to be
+// told row by row: for each process how many, and its longest wait.
+func busySummary(t Trial, p Paint) string {
+	const most = 8
+	var lines []string
+	for _, r := range t.Processed {
+		i := slices.IndexFunc(t.Busy, func(b BusyWait) bool { return b.Process == r.Process })
+		if r.Busy == 0 || i < 0 {
+			continue
+		}
+		b := t.Busy[i]
+		lines = append(lines, wrap(fmt.Sprintf("  %-5s", r.Process), "       ", fmt.Sprintf("%s; row %d waited %s%s",
+			occurrences(r.Busy), b.Row, roundTime(b.Waited), heldMeanwhile(b.Holders))))
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	s := "\n  " + p.Bold(t.Strategy) + ": " + p.Red(CodeText(t.Busy[0].Code)) + "\n" + strings.Join(lines[:min(most, len(lines))], "")
+	if len(lines) > most {
+		s += fmt.Sprintf("  and %s more\n", count(len(lines)-most, "process", "processes"))
+	}
+	return s + observedHolders(t)
+}

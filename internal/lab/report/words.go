@@ -1,0 +1,164 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+const width = 100 // of the text report, in columns
+
+func thousands(n int) string { return humanize.Comma(int64(n)) }
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + many
+}
+
+// figure formats a positive number with its significant digits: 0.25, 4.6, 57,
+// 5,031.
+func figure(f float64) string {
+	switch {
+	case f == 0:
+		return "0"
+	case f < 1:
+		return fmt.Sprintf("%.2f", f)
+	case f < 10:
+		return fmt.Sprintf("%.1f", f)
+	}
+	return thousands(int(math.Round(f)))
+}
+
+func optionalFigure(f *float64) string {
+	if f == nil {
+		return "-"
+	}
+	return figure(*f)
+}
+
+// roundTime formats a measured time: 0.25 ms, 63 ms, 0.50 s, 5.0 s.
+func roundTime(d time.Duration) string {
+	ms := float64(d.Microseconds()) / 1000
+	if ms < 100 {
+		return figure(ms) + " ms"
+	}
+	return figure(ms/1000) + " s"
+}
+
+func roundMillis(ms float64) string { return roundTime(time.Duration(ms * float64(time.Millisecond))) }
+
+func roundSeconds(s float64) string { return roundMillis(1000 * s) }
+
+// exactTime formats a time that was set: 20 ms, 3 s, 1m30s.
+func exactTime(d time.Duration) string {
+	s := d.String()
+	for _, unit := range []string{"µs", "ms", "s"} {
+		if n, ok := strings.CutSuffix(s, unit); ok && strings.Trim(n, "0123456789.") == "" {
+			return n + " " + unit
+		}
+	}
+	return s
+}
+
+// occurrences formats a number of times: once, 3 times.
+func occurrences(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return thousands(n) + " times"
+}
+
+// multiple formats a ratio: 4.5 times, 12 times.
+func multiple(ratio float64) string { return figure(ratio) + " times" }
+
+// joinNames joins names: a, b and c.
+func joinNames(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// valueOf returns the number, or 0 for none.
+func valueOf(f *float64) float64 {
+	if f == nil {
+		return 0
+	}
+	return *f
+}
+
+func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// wrap breaks a text at words into lines below the width: the first after one
+// indent, the others after another of the same length. A number and its unit
+// stay on one line.
+func wrap(first, rest, s string) string {
+	var b strings.Builder
+	line, indented := first, true
+	s = numberAndUnit.ReplaceAllString(s, "$1\x00$2")
+	for word := range strings.FieldsSeq(s) {
+		word = strings.ReplaceAll(word, "\x00", " ")
+		if !indented && text.StringWidthWithoutEscSequences(line)+1+text.StringWidthWithoutEscSequences(word) > width {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line, indented = rest, true
+		}
+		if !indented {
+			line += " "
+		}
+		line, indented = line+word, false
+	}
+	b.WriteString(line + "\n")
+	return b.String()
+}
+
+var numberAndUnit = regexp.MustCompile(`(\d) (ms|s|%|rows/s)\b`)
+
+// indent indents every line by two columns, and trims blanks from their ends.
+func indent(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight("  "+lines[i], " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// isBusy says whether a code is SQLITE_BUSY or an extended code of its family.
+func isBusy(code int) bool { return code&0xff == 5 }
+
+// Paint colours text with ANSI codes where it is true, and leaves it alone
+// elsewhere.
+type Paint bool
+
+// Bold marks headings.
+func (p Paint) Bold(s string) string { return p.code("1", s) }
+
+// Faint marks remarks.
+func (p Paint) Faint(s string) string { return p.code("2", s) }
+
+// Underline marks the heads of columns.
+func (p Paint) Underline(s string) string { return p.code("4", s) }
+
+// Red marks what failed or blocks others.
+func (p Paint) Red(s string) string { return p.code("31", s) }
+
+// Green marks what is well.
+func (p Paint) Green(s string) string { return p.code("32", s) }
+
+// Yellow marks what may become a problem.
+func (p Paint) Yellow(s string) string { return p.code("33", s) }
+
+func (p Paint) code(code, s string) string {
+	if !p || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func heading(p Paint, s string) string { return "\n" + p.Bold(s) + "\n\n" }
