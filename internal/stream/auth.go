@@ -55,8 +55,8 @@ func (e *TLSError) Unwrap() error { return e.Err }
 // Hint is what to type.
 func (e *TLSError) Hint() string { return e.hint }
 
-// secure are the options of login and TLS.
-func (c Config) secure() (o []nats.Option, err error) {
+// authOptions are the options of login and TLS.
+func (c Config) authOptions() (o []nats.Option, err error) {
 	switch {
 	case c.Creds != "":
 		o = append(o, nats.UserCredentials(c.Creds))
@@ -99,32 +99,32 @@ func (c Config) password() (string, error) {
 	return password, nil
 }
 
-// cutOffs is how often in a row a broker may hang up on us after the handshake.
+// maxHangups is how often in a row a broker may hang up on us after the handshake.
 // One that dies does so once; one that does not like our certificate always,
 // and it may be too quick for us to hear why.
-const cutOffs = 3
+const maxHangups = 3
 
-// hearWithin is how long a first connection may take after the broker has hung
+// firstConnectTimeout is how long a first connection may take after the broker has hung
 // up on it: the library was seen to try no second time.
-const hearWithin = 2 * time.Second
+const firstConnectTimeout = 2 * time.Second
 
-// refusals ends a connection that is refused.
-func (c *Conn) refusals(config Config) nats.ConnErrHandler {
+// onReconnectError ends a connection that is refused.
+func (c *Conn) onReconnectError(config Config) nats.ConnErrHandler {
 	hungUp := 0 // the library calls from one goroutine
 	return func(nc *nats.Conn, err error) {
 		refused := &TLSError{redacted(config.Servers), err, wantsCertificate}
 		if !errors.Is(err, nats.ErrTLS) {
 			hungUp = 0
-		} else if hungUp++; hungUp == cutOffs {
+		} else if hungUp++; hungUp == maxHangups {
 			c.fail(refused)
 		} else if hungUp == 1 && nc.Stats().OutMsgs == 0 {
-			time.AfterFunc(hearWithin, func() {
+			time.AfterFunc(firstConnectTimeout, func() {
 				if !nc.IsConnected() && nc.Stats().OutMsgs == 0 {
 					c.fail(refused)
 				}
 			})
 		}
-		if err = refusal(err, config); err != nil {
+		if err = permanentError(err, config); err != nil {
 			c.fail(err)
 		}
 	}
@@ -132,9 +132,9 @@ func (c *Conn) refusals(config Config) nats.ConnErrHandler {
 
 const wantsCertificate = "the broker may want to see a certificate that its --tls-ca has signed: --tls-cert and --tls-key (NATS_CERT, NATS_KEY)"
 
-// refusal is the error of a broker that is there and will not have us, or that
+// permanentError is the error of a broker that is there and will not have us, or that
 // we will not have; nil if err is another's.
-func refusal(err error, c Config) error {
+func permanentError(err error, c Config) error {
 	server := redacted(c.Servers)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):

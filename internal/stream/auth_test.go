@@ -75,7 +75,7 @@ func TestRolesSuffice(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, "what is done is purged", func() bool {
-		s, err := consumer.lookUp(t.Context())
+		s, err := consumer.lookUpStream(t.Context())
 		return err == nil && s.CachedInfo().State.Msgs == 0
 	})
 	for _, c := range []*Conn{producer, consumer} {

@@ -31,7 +31,7 @@ const (
 
 // hearConfirmations subscribes to a subject of our own, for all messages.
 func (p *Publisher) hearConfirmations(ctx context.Context) error {
-	p.inbox = confirm + nuid.Next() + "."
+	p.inbox = confirmSubjects + nuid.Next() + "."
 	sub, err := p.conn.nc.Subscribe(p.inbox+"*", p.confirmed)
 	if err != nil {
 		return fmt.Errorf("stream: hear confirmations: %w", err)
@@ -69,7 +69,7 @@ func (p *Publisher) sweep(ctx context.Context) {
 		if !p.overdue() {
 			continue
 		}
-		s, err := p.conn.lookUp(ctx)
+		s, err := p.conn.lookUpStream(ctx)
 		if err != nil {
 			p.conn.log.Debug("look for unconfirmed messages", "error", err)
 			continue

@@ -48,15 +48,15 @@ type Conn struct {
 }
 
 const (
-	apiWait = 5 * time.Second // for an answer of the broker
-	// writeWithin is for the system to take what we send. The library's own
+	apiTimeout = 5 * time.Second // for an answer of the broker
+	// writeTimeout is for the system to take what we send. The library's own
 	// minute is as long as we would not notice a broker that is cut off.
-	writeWithin = 3 * time.Second
-	// flushWithin is short: a broker that hangs must not keep Ctrl-C waiting,
+	writeTimeout = 3 * time.Second
+	// flushTimeout is short: a broker that hangs must not keep Ctrl-C waiting,
 	// and what it does not hear any more comes again.
-	flushWithin = 500 * time.Millisecond
-	sayAfter    = 400 * time.Millisecond // what is over sooner is not worth a word
-	lookEvery   = 100 * time.Millisecond // for what the broker does not tell by itself
+	flushTimeout = 500 * time.Millisecond
+	noticeDelay  = 400 * time.Millisecond // what is over sooner is not worth a word
+	pollInterval = 100 * time.Millisecond // for what the broker does not tell by itself
 )
 
 // Connect connects to the broker. It waits for it until ctx ends, and says so
@@ -68,7 +68,7 @@ func Connect(ctx context.Context, c Config) (*Conn, error) {
 	if err := checkServers(c.Servers); err != nil {
 		return nil, err
 	}
-	secure, err := c.secure()
+	secure, err := c.authOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func Connect(ctx context.Context, c Config) (*Conn, error) {
 }
 
 func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}) error {
-	say := time.NewTimer(sayAfter)
+	say := time.NewTimer(noticeDelay)
 	defer say.Stop()
 	waited := false
 	for {
@@ -129,7 +129,7 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		// Nor does it take what we write.
-		nats.FlusherTimeout(writeWithin),
+		nats.FlusherTimeout(writeTimeout),
 		nats.SetCustomDialer(newDialer()),
 		nats.SkipHostLookup(), // the dialer does it
 		nats.ConnectHandler(first),
@@ -141,16 +141,16 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			c.log.Info("the broker is back", "server", nc.ConnectedUrlRedacted())
 		}),
-		nats.ReconnectErrHandler(c.refusals(config)),
-		nats.ClosedHandler(func(nc *nats.Conn) { c.fail(closed(nc.LastError(), config)) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.trouble(err, config) }),
+		nats.ReconnectErrHandler(c.onReconnectError(config)),
+		nats.ClosedHandler(func(nc *nats.Conn) { c.fail(closeError(nc.LastError(), config)) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.asyncError(err, config) }),
 	}
 	return o
 }
 
-// trouble hears of what no call returns. Missing rights are such a thing: the
+// asyncError hears of what no call returns. Missing rights are such a thing: the
 // call itself would just never be answered.
-func (c *Conn) trouble(err error, config Config) {
+func (c *Conn) asyncError(err error, config Config) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		c.fail(&RightsError{err.Error(), config.Role, config.User})
 		return
@@ -158,11 +158,11 @@ func (c *Conn) trouble(err error, config Config) {
 	c.log.Debug("nats", "error", err)
 }
 
-func closed(last error, config Config) error {
+func closeError(last error, config Config) error {
 	if last == nil {
 		return errors.New("stream: the connection is closed")
 	}
-	if err := refusal(last, config); err != nil {
+	if err := permanentError(last, config); err != nil {
 		return err
 	}
 	return fmt.Errorf("stream: the connection is closed: %w", last)
@@ -175,7 +175,7 @@ func (c *Conn) URL() string { return c.nc.ConnectedUrlRedacted() }
 func (c *Conn) Close() error {
 	var err error
 	if c.nc.IsConnected() {
-		err = c.nc.FlushTimeout(flushWithin)
+		err = c.nc.FlushTimeout(flushTimeout)
 	}
 	c.nc.Close()
 	if err != nil {
@@ -187,9 +187,9 @@ func (c *Conn) Close() error {
 // Stream waits until the broker has the stream, and says so once. It returns a
 // [*SettingError] if the stream is not as it must be.
 func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
-	absent := notice{log: c.log, after: sayAfter}
+	absent := notice{log: c.log, after: noticeDelay}
 	for {
-		s, err := c.lookUp(ctx)
+		s, err := c.lookUpStream(ctx)
 		if err == nil {
 			absent.end("the broker has the stream now", "stream", Name)
 			if err := check(s.CachedInfo().Config); err != nil {
@@ -206,14 +206,14 @@ func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
 		default:
 			c.log.Debug("look for the stream", "error", err)
 		}
-		if err := c.pause(ctx, lookEvery); err != nil {
+		if err := c.pause(ctx, pollInterval); err != nil {
 			return nil, fmt.Errorf("stream: no stream %s: %w", Name, err)
 		}
 	}
 }
 
-func (c *Conn) lookUp(ctx context.Context) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
+func (c *Conn) lookUpStream(ctx context.Context) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.broken, cancel)() // without the rights to ask there is no answer
 	return c.js.Stream(ctx, Name)
@@ -242,14 +242,14 @@ func redacted(servers string) string {
 	return strings.Join(list, ",")
 }
 
-// dialWithin bounds the look-up of the name as well: the library's own has no
+// dialTimeout bounds the look-up of the name as well: the library's own has no
 // limit, and where no name server answers it takes half a minute.
-const dialWithin = 2 * time.Second
+const dialTimeout = 2 * time.Second
 
 // A dialer makes connections that end when what is written is not taken.
 type dialer struct{ net.Dialer }
 
-func newDialer() *dialer { return &dialer{net.Dialer{Timeout: dialWithin}} }
+func newDialer() *dialer { return &dialer{net.Dialer{Timeout: dialTimeout}} }
 
 // Dial is what the library calls.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
@@ -257,15 +257,15 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return taken{c}, nil
+	return deadlineConn{c}, nil
 }
 
-// A taken is a connection that is closed by a write that takes too long. The
+// A deadlineConn is a connection that is closed by a write that takes too long. The
 // library would go on writing to it, and while a write waits it can't find out
 // that no ping is answered: a broker that was cut off was given up after 21 s.
-type taken struct{ net.Conn }
+type deadlineConn struct{ net.Conn }
 
-func (t taken) Write(b []byte) (int, error) {
+func (t deadlineConn) Write(b []byte) (int, error) {
 	n, err := t.Conn.Write(b)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err

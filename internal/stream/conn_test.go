@@ -19,7 +19,7 @@ import (
 func TestTakesNothing(t *testing.T) {
 	a, b := net.Pipe() // nobody reads from b
 	defer b.Close()
-	c := taken{a}
+	c := deadlineConn{a}
 	late := time.Now().Add(5 * time.Second)
 	if err := errors.Join(c.SetWriteDeadline(time.Now().Add(time.Millisecond)), b.SetReadDeadline(late)); err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func (r *Reader) inHand(h nats.Header, body []byte, reply string, sequence uint6
 	d := &Delivery{conn: r.conn, body: body, reader: r, reply: reply, epoch: r.epoch, sequence: sequence}
 	d.chunk, d.foreign = decode(h, d.body)
 	if to := h.Get(confirmHeader); to != "" {
-		if confirmable(to) {
+		if isConfirmSubject(to) {
 			d.answerTo = to
 		} else {
 			r.conn.log.Warn("asked for a confirmation on a subject that is not for that", "sequence", d.sequence, "subject", to)
@@ -114,8 +114,8 @@ func (d *Delivery) Nak() error {
 // request makes a delivery of a request, or nil if its sender can't be
 // answered: it has the rows, and would never hear what became of them.
 func request(c *Conn, m *nats.Msg) *Delivery {
-	if !confirmable(m.Reply) {
-		c.log.Warn("a request without a reply subject below "+confirm+" is not served", "subject", m.Subject, "reply", m.Reply)
+	if !isConfirmSubject(m.Reply) {
+		c.log.Warn("a request without a reply subject below "+confirmSubjects+" is not served", "subject", m.Subject, "reply", m.Reply)
 		return nil
 	}
 	d := &Delivery{conn: c, body: m.Data, answerTo: m.Reply}
@@ -172,7 +172,7 @@ func (r *Reader) tidyNowAndThen() {
 // reconnect it also makes good what went down with the old connection. It
 // returns how many acknowledgements the queue does not have yet.
 func (r *Reader) tidy(ctx context.Context, reconnected bool) (left int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	r.mu.Lock()
 	stream, consumer, epoch, created, purged := r.stream, r.consumer, r.epoch, r.created, r.purged
@@ -268,7 +268,7 @@ func (r *Reader) findSwallowed(ctx context.Context, s jetstream.Stream, done uin
 	if !r.stuck(done) {
 		return nil
 	}
-	m, err := s.GetMsg(ctx, done+1, jetstream.WithGetMsgSubject(queued+">")) // that one, or the next there is
+	m, err := s.GetMsg(ctx, done+1, jetstream.WithGetMsgSubject(rowSubjects+">")) // that one, or the next there is
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil
 	}

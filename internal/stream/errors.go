@@ -65,9 +65,9 @@ func (e *RightsError) Hint() string {
 	return "log in as one that may: NATS_USER=" + e.Role + " and its password, NATS_PASSWORD_FILE"
 }
 
-// full says whether the broker refused a message because its queue is full.
+// isQueueFull says whether the broker refused a message because its queue is isQueueFull.
 // The code alone says only that it was not stored.
-func full(err error) bool {
+func isQueueFull(err error) bool {
 	e, ok := errors.AsType[*jetstream.APIError](err)
 	if !ok {
 		return false

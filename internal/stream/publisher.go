@@ -111,7 +111,7 @@ func (c *Conn) Publisher(ctx context.Context, o PublisherOptions) (*Publisher, e
 		o.patience = leastPatience
 	}
 	p := &Publisher{
-		conn: c, options: o, window: semaphore.NewWeighted(inFlight), wake: make(chan struct{}, 1),
+		conn: c, options: o, window: semaphore.NewWeighted(windowBytes), wake: make(chan struct{}, 1),
 		slots: map[*slot]struct{}{}, flights: map[*nats.Msg]flight{}, tokens: map[string]*slot{},
 		moved: time.Now(), patience: o.patience,
 		fullness: notice{log: c.log}, trouble: notice{log: c.log, after: time.Second},
@@ -147,7 +147,7 @@ func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	if err != nil {
 		return err
 	}
-	s := &slot{msg: m, chunk: c, cost: min(inFlight, max(inFlight/mostInFlight, int64(len(c.Data))))}
+	s := &slot{msg: m, chunk: c, cost: min(windowBytes, max(windowBytes/mostInFlight, int64(len(c.Data))))}
 	if err := p.acquire(ctx, s.cost); err != nil {
 		return err
 	}
@@ -370,7 +370,7 @@ func (p *Publisher) acked(m *nats.Msg, a *jetstream.PubAck) {
 // refused: the broker does not have it, or did not say so. Either way it is
 // sent again; the table knows its rows.
 func (p *Publisher) refused(m *nats.Msg, err error) {
-	if hopeless(err) {
+	if isPermanent(err) {
 		p.conn.fail(fmt.Errorf("stream: publish: %w", err))
 		return
 	}
@@ -382,7 +382,7 @@ func (p *Publisher) refused(m *nats.Msg, err error) {
 	}
 	p.wait(s)
 	switch {
-	case full(err):
+	case isQueueFull(err):
 		p.full, p.lastFull = true, time.Now()
 		p.fullness.begin("the queue is full, waiting for room (does a consumer run?)", "error", err)
 	case p.conn.nc.IsConnected():
@@ -406,8 +406,8 @@ func (p *Publisher) poke() {
 	}
 }
 
-// hopeless errors come again however often one tries.
-func hopeless(err error) bool {
+// isPermanent errors come again however often one tries.
+func isPermanent(err error) bool {
 	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) ||
 		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrHeadersNotSupported)
 }
@@ -504,7 +504,7 @@ const (
 // awaitBroker waits while the broker is away.
 func (p *Publisher) awaitBroker(ctx context.Context) bool {
 	for !p.conn.nc.IsConnected() {
-		if !sleep(ctx, lookEvery) {
+		if !sleep(ctx, pollInterval) {
 			return false
 		}
 	}

@@ -39,7 +39,7 @@ func lead(t *testing.T, c *Conn, answer func(n int) bool) *leader {
 	}
 	l := &leader{lines: map[string]int{}}
 	n := 0
-	_, err := c.nc.Subscribe(queued+">", func(m *nats.Msg) {
+	_, err := c.nc.Subscribe(rowSubjects+">", func(m *nats.Msg) {
 		n++
 		l.mu.Lock()
 		l.lines[m.Header.Get(lineHeader)]++
@@ -215,7 +215,7 @@ func TestHostileConfirmation(t *testing.T) {
 		{confirmHeader: {"turnstile.confirm.>"}},
 		nil,
 	} {
-		if err := nc.PublishMsg(&nats.Msg{Subject: queued + "x", Header: h, Data: []byte("hello")}); err != nil {
+		if err := nc.PublishMsg(&nats.Msg{Subject: rowSubjects + "x", Header: h, Data: []byte("hello")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -249,7 +249,7 @@ func TestSwallowedMessages(t *testing.T) {
 	nc := raw(t, b)
 	r := reader(t, c, "db1")
 	for _, h := range []nats.Header{{"Status": {"100"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}} {
-		if _, err := nc.RequestMsg(&nats.Msg{Subject: queued + "x", Header: h}, patience); err != nil {
+		if _, err := nc.RequestMsg(&nats.Msg{Subject: rowSubjects + "x", Header: h}, patience); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -323,10 +323,10 @@ func TestRequests(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	nc := raw(t, b)
-	if err := nc.PublishMsg(&nats.Msg{Subject: asked + "x", Header: nats.Header{"Status": {"503"}}}); err != nil {
+	if err := nc.PublishMsg(&nats.Msg{Subject: requestSubjects + "x", Header: nats.Header{"Status": {"503"}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.PublishRequest(asked+"x", queued+"x", []byte("x")); err != nil {
+	if err := nc.PublishRequest(requestSubjects+"x", rowSubjects+"x", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the hostile reply subject is noticed", func() bool { return log.count("without a reply subject") == 1 })

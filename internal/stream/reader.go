@@ -47,12 +47,12 @@ type Reader struct {
 }
 
 const (
-	ackWait     = 30 * time.Second
-	pullExpiry  = 5 * time.Second
-	heartbeat   = time.Second
-	mostPending = 20_000
-	// closeWithin bounds how long handing back takes.
-	closeWithin = 500 * time.Millisecond
+	ackWait       = 30 * time.Second
+	pullExpiry    = 5 * time.Second
+	heartbeat     = time.Second
+	maxAckPending = 20_000
+	// closeTimeout bounds how long handing back takes.
+	closeTimeout = 500 * time.Millisecond
 )
 
 // Reader takes the queue over: what a reader before us had in hand and did not
@@ -114,7 +114,7 @@ func (r *Reader) mend(ctx context.Context, why error) error {
 	}
 	r.conn.log.Debug("reading anew", "because", why)
 	r.it.Stop()
-	if err := r.conn.pause(ctx, lookEvery); err != nil {
+	if err := r.conn.pause(ctx, pollInterval); err != nil {
 		return err
 	}
 	return r.open(ctx) // what had come and was not taken is delivered again
@@ -123,7 +123,7 @@ func (r *Reader) mend(ctx context.Context, why error) error {
 // Pending counts the messages that wait in the queue, and those delivered and
 // not acknowledged yet. An acknowledgement takes a moment to be counted.
 func (r *Reader) Pending(ctx context.Context) (queued, inHand uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	r.mu.Lock()
 	consumer := r.consumer
@@ -153,7 +153,7 @@ func (r *Reader) Close() error {
 	if !r.conn.nc.IsConnected() {
 		return nil // the next reader takes over what we had
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := r.handBack(ctx); err != nil {
 		if !r.conn.nc.IsConnected() {
@@ -189,18 +189,18 @@ func (r *Reader) open(ctx context.Context) error {
 			return err
 		}
 		err = r.start(ctx, s)
-		if err == nil || ctx.Err() != nil || !passing(err) {
+		if err == nil || ctx.Err() != nil || !isTransient(err) {
 			return err
 		}
 		r.conn.log.Debug("open the reader", "error", err)
-		if err := r.conn.pause(ctx, lookEvery); err != nil {
+		if err := r.conn.pause(ctx, pollInterval); err != nil {
 			return err
 		}
 	}
 }
 
-// passing says whether an error may be gone when one tries again.
-func passing(err error) bool {
+// isTransient says whether an error may be gone when one tries again.
+func isTransient(err error) bool {
 	if _, ok := errors.AsType[*DatabaseError](err); ok {
 		return false
 	}
@@ -212,7 +212,7 @@ func passing(err error) bool {
 }
 
 func (r *Reader) start(ctx context.Context, s jetstream.Stream) error {
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	consumer, existed, err := r.durable(ctx, s)
 	if err != nil {
@@ -223,7 +223,7 @@ func (r *Reader) start(ctx context.Context, s jetstream.Stream) error {
 			return wrap("take over consumer "+Durable, err)
 		}
 	}
-	it, err := consumer.Messages(jetstream.PullMaxBytes(inFlight),
+	it, err := consumer.Messages(jetstream.PullMaxBytes(windowBytes),
 		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return wrap("read from consumer "+Durable, err)
@@ -252,7 +252,7 @@ func (r *Reader) durable(ctx context.Context, s jetstream.Stream) (_ jetstream.C
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
 		MaxDeliver:    -1, // any limit would lose rows, and the counters would say that all is done
-		MaxAckPending: max(mostPending, 2*r.options.Batch),
+		MaxAckPending: max(maxAckPending, 2*r.options.Batch),
 		Metadata:      map[string]string{databaseKey: r.options.DatabaseID, pathKey: r.options.Path},
 	}
 	there, err := s.Consumer(ctx, Durable)

@@ -27,12 +27,12 @@ type Requests struct {
 
 // Requests starts to take requests.
 func (c *Conn) Requests() (*Requests, error) {
-	sub, err := c.nc.SubscribeSync(asked + ">")
+	sub, err := c.nc.SubscribeSync(requestSubjects + ">")
 	if err != nil {
 		return nil, fmt.Errorf("stream: take requests: %w", err)
 	}
 	// The server must know of it before anyone is told that we take requests.
-	if err := c.nc.FlushTimeout(apiWait); err != nil && c.nc.IsConnected() {
+	if err := c.nc.FlushTimeout(apiTimeout); err != nil && c.nc.IsConnected() {
 		return nil, fmt.Errorf("stream: take requests: %w", err)
 	}
 	return &Requests{c, sub}, nil
@@ -82,7 +82,7 @@ type Requester struct {
 
 // Requester makes a requester.
 func (c *Conn) Requester() (*Requester, error) {
-	q := &Requester{conn: c, inbox: confirm + nuid.Next() + ".", open: map[string]chan *nats.Msg{}}
+	q := &Requester{conn: c, inbox: confirmSubjects + nuid.Next() + ".", open: map[string]chan *nats.Msg{}}
 	sub, err := c.nc.Subscribe(q.inbox+"*", q.answered)
 	if err != nil {
 		return nil, fmt.Errorf("stream: hear answers: %w", err)
@@ -118,7 +118,7 @@ const askAgain = 250 * time.Millisecond
 // comes it asks again, until ctx ends: the rows may then be stored or not, and
 // may be sent again.
 func (q *Requester) Store(ctx context.Context, c mta.Chunk) (mta.Outcome, error) {
-	m, err := encode(asked+token(c.Source), c)
+	m, err := encode(requestSubjects+subjectToken(c.Source), c)
 	if err != nil {
 		return mta.Outcome{}, err
 	}

@@ -35,7 +35,7 @@ func settings(maxBytes int64, replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        Name,
 		Description: "CSV rows on their way to a database (turnstile)",
-		Subjects:    []string{queued + ">"},
+		Subjects:    []string{rowSubjects + ">"},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew,
@@ -100,7 +100,7 @@ func check(c jetstream.StreamConfig) error {
 		ok        bool
 		got, want any
 	}{
-		{"subjects", slices.Contains(c.Subjects, queued+">"), c.Subjects, "[" + queued + ">]"},
+		{"subjects", slices.Contains(c.Subjects, rowSubjects+">"), c.Subjects, "[" + rowSubjects + ">]"},
 		{"storage", c.Storage == jetstream.FileStorage, c.Storage, jetstream.FileStorage},
 		{"retention", c.Retention == jetstream.LimitsPolicy, c.Retention, jetstream.LimitsPolicy},
 		{"discard policy", c.Discard == jetstream.DiscardNew, c.Discard, jetstream.DiscardNew},
@@ -133,20 +133,20 @@ func wrap(doing string, err error) error {
 func (c *Conn) Ensure(ctx context.Context, maxBytes int64, replicas int) error {
 	for {
 		err := Ensure(ctx, c.nc, maxBytes, replicas)
-		if err == nil || ctx.Err() != nil || !comingUp(err) {
+		if err == nil || ctx.Err() != nil || !isStarting(err) {
 			return err
 		}
 		c.log.Debug("make the stream", "error", err)
-		if pauseErr := c.pause(ctx, lookEvery); pauseErr != nil {
+		if pauseErr := c.pause(ctx, pollInterval); pauseErr != nil {
 			return err // it says more than that the time is over
 		}
 	}
 }
 
-// comingUp says whether an error may be that of a cluster without a leader.
-func comingUp(err error) bool {
+// isStarting says whether an error may be that of a cluster without a leader.
+func isStarting(err error) bool {
 	_, settings := errors.AsType[*SettingError](err)
 	_, size := errors.AsType[*SizeError](err)
 	_, rights := errors.AsType[*RightsError](err)
-	return !settings && !size && !rights && passing(err)
+	return !settings && !size && !rights && isTransient(err)
 }

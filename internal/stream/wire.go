@@ -21,9 +21,9 @@ const (
 	Name    = "MTA"    // of the stream
 	Durable = "writer" // of its one consumer
 
-	queued  = "mta.ridership." // subjects of the stream, then the source
-	asked   = "mta.now."       // subjects of requests, then the source
-	confirm = "turnstile.confirm."
+	rowSubjects     = "mta.ridership." // subjects of the stream, then the source
+	requestSubjects = "mta.now."       // subjects of requests, then the source
+	confirmSubjects = "turnstile.confirm."
 
 	sourceHeader  = "Turnstile-Source"
 	lineHeader    = "Turnstile-Line"    // of the first record
@@ -36,38 +36,38 @@ const (
 // allows 1 MiB unless told otherwise.
 const MaxMessage = 960 << 10
 
-// inFlight is how many bytes may be on their way to the broker, or from it,
+// windowBytes is how many bytes may be on their way to the broker, or from it,
 // at a time. More gains nothing and costs memory.
-const inFlight = 8 << 20
+const windowBytes = 8 << 20
 
 // Subject is where the rows of a source are published.
-func Subject(source string) string { return queued + token(source) }
+func Subject(source string) string { return rowSubjects + subjectToken(source) }
 
-// token makes a token of a subject out of a name. Two names may share one: it
+// subjectToken makes a subjectToken of a subject out of a name. Two names may share one: it
 // is for people and filters, the header has the name itself.
-func token(name string) string {
+func subjectToken(name string) string {
 	return strings.Map(func(r rune) rune {
-		if word(r) {
+		if isTokenChar(r) {
 			return r
 		}
 		return '_'
 	}, name)
 }
 
-func word(r rune) bool {
+func isTokenChar(r rune) bool {
 	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
 }
 
-// confirmable says whether we may publish to a subject that a stranger named.
+// isConfirmSubject says whether we may publish to a subject that a stranger named.
 // Without this check a message could name $JS.ACK... and have the consumer
 // itself remove a row from the queue that is not stored yet.
-func confirmable(subject string) bool {
-	rest, ok := strings.CutPrefix(subject, confirm)
+func isConfirmSubject(subject string) bool {
+	rest, ok := strings.CutPrefix(subject, confirmSubjects)
 	if !ok || len(subject) > 128 {
 		return false
 	}
 	for t := range strings.SplitSeq(rest, ".") {
-		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return !word(r) }) {
+		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return !isTokenChar(r) }) {
 			return false
 		}
 	}

@@ -88,7 +88,7 @@ func TestConfirmable(t *testing.T) {
 		"mta.ridership.a":                                   false,
 		"":                                                  false,
 	} {
-		if confirmable(subject) != want {
+		if isConfirmSubject(subject) != want {
 			t.Errorf("%q: want %v", subject, want)
 		}
 	}
