@@ -2,7 +2,8 @@
 -- numbers.
 
 CREATE TABLE meta (
-  name  TEXT PRIMARY KEY,                -- database: its random id; writer, writing_since: the last writer (host/pid) and its start
+  name  TEXT PRIMARY KEY,                -- database: its random id; writer, writing_since: the last writer (host/pid) and its start;
+                                         -- stored_up_to: a stream (by its creation) and the sequence up to which it is stored
   value TEXT NOT NULL
 ) STRICT;
 

@@ -257,3 +257,35 @@ func TestVerifyFromLine(t *testing.T) {
 		}
 	}
 }
+
+// The mark is stored with its batch or not at all, never goes back in its
+// stream, and survives.
+func TestMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	write := func(line uint32, m mta.Mark) {
+		t.Helper()
+		if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", line, 1)}, Dims: testDims, Mark: m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(want mta.Mark) {
+		t.Helper()
+		for _, d := range []*DB{d, open(t, path)} {
+			if got, err := d.Mark(t.Context()); err != nil || got != want {
+				t.Errorf("mark %v, %v; want %v", got, err, want)
+			}
+		}
+	}
+	want(mta.Mark{})
+	first, second := mta.Mark{Stream: "2026-11-25T14:00:00.000000001Z", Sequence: 7}, mta.Mark{Stream: "2026-11-26T00:00:00Z", Sequence: 3}
+	write(2, first)
+	want(first)
+	write(3, mta.Mark{})
+	write(2, mta.Mark{Stream: first.Stream, Sequence: 6})
+	want(first)
+	failOnce(t, d, &mta.Batch{Parts: []mta.Part{rides("a.csv", 4, 1)}, Dims: testDims, Mark: second})
+	want(first)
+	write(4, second)
+	want(second)
+}

@@ -64,10 +64,62 @@ func (w *writeTx) run() error {
 			return fmt.Errorf("source %s: %w", source, err)
 		}
 	}
+	if err := w.writeMark(); err != nil {
+		return err
+	}
 	if w.failCommit != nil {
 		return w.failCommit()
 	}
 	return nil
+}
+
+// markName is the name of the mark in meta. Its value is the stream's time of
+// creation and the sequence, separated by a space.
+const markName = "stored_up_to"
+
+// writeMark stores the mark of the batch. The mark never goes back in its
+// stream: redelivered messages have lower sequences than the stored one.
+func (w *writeTx) writeMark() error {
+	if w.batch.Mark == (mta.Mark{}) {
+		return nil
+	}
+	stored, err := readMark(w.ctx, w.conn)
+	if err != nil {
+		return err
+	}
+	if stored.Stream == w.batch.Mark.Stream && stored.Sequence >= w.batch.Mark.Sequence {
+		return nil
+	}
+	_, err = w.exec(w.ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		markName, fmt.Sprintf("%s %d", w.batch.Mark.Stream, w.batch.Mark.Sequence))
+	return err
+}
+
+// Mark returns the mark of the last batch that had one, or the zero Mark.
+func (d *DB) Mark(ctx context.Context) (mta.Mark, error) {
+	if err := d.connect(ctx); err != nil {
+		return mta.Mark{}, err
+	}
+	m, err := readMark(ctx, d.conn)
+	if err != nil {
+		return m, fmt.Errorf("store: read the mark: %w", err)
+	}
+	return m, nil
+}
+
+func readMark(ctx context.Context, db queryer) (m mta.Mark, err error) {
+	var value string
+	err = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", markName).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return m, nil
+	}
+	if err != nil {
+		return m, err
+	}
+	if _, err := fmt.Sscanf(value, "%s %d", &m.Stream, &m.Sequence); err != nil {
+		return m, fmt.Errorf("meta %s is %q: %w", markName, value, err)
+	}
+	return m, nil
 }
 
 // sources returns the names of the batch's sources, in order of arrival.
