@@ -1,8 +1,7 @@
 package main
 
-// Programs that are not ours and hold locks, for the tests of watch.
-
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,24 +13,43 @@ import (
 	"time"
 )
 
-// A foreign program runs SQL that it reads from its standard input.
+// foreign is a program that executes SQL from its standard input, a statement a
+// line, and is not part of this project.
 type foreign struct {
-	name string
-	args []string // the database follows
+	name  string
+	args  []string // followed by the database
+	ready string   // a line of input that makes it print "ready" at once
 }
 
 var foreigners = []foreign{
-	{"sqlite3", []string{"-cmd", ".timeout 60000"}},
+	// The shell buffers its own output, but not that of a command.
+	{"sqlite3", []string{"-cmd", ".timeout 60000"}, ".shell echo ready"},
 	{"python3", []string{"-uc", `
 import sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 for line in sys.stdin:
-    c.execute(line).fetchall()
-`}},
+    for row in c.execute(line).fetchall():
+        print(row[0], flush=True)
+`}, "select 'ready';"},
 }
 
-// start starts it with some SQL, a statement a line, and leaves its input open.
-func (f foreign) start(t *testing.T, path, sql string) *exec.Cmd {
+// run starts the program and waits until it has executed the SQL. It leaves the
+// input open, so the program keeps its locks.
+func (f foreign) run(t *testing.T, path, sql string) *exec.Cmd {
+	t.Helper()
+	cmd, out := f.start(t, path, sql+"\n"+f.ready)
+	for s := bufio.NewScanner(out); s.Scan(); {
+		if s.Text() == "ready" {
+			return cmd
+		}
+	}
+	t.Fatalf("%s ended before it had executed %q", f.name, sql)
+	return nil
+}
+
+// start starts the program with SQL that may have to wait for a lock, and leaves
+// its input open.
+func (f foreign) start(t *testing.T, path, sql string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	if _, err := exec.LookPath(f.name); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -45,6 +63,10 @@ func (f foreign) start(t *testing.T, path, sql string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +74,7 @@ func (f foreign) start(t *testing.T, path, sql string) *exec.Cmd {
 	if _, err := io.WriteString(in, sql+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	return cmd
+	return cmd, out
 }
 
 func kill(t *testing.T, cmd *exec.Cmd) {
@@ -67,22 +89,15 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// make makes a database and returns when no one has it open.
+// make makes a database and returns when no process has it open.
 func (f foreign) make(t *testing.T, mode string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "app.db")
-	cmd := f.start(t, path, "pragma journal_mode="+mode+";\ncreate table t(x);\ninsert into t values(1);\nbegin immediate;")
-	waitFor(t, path, "the table", func(d watchDoc) bool { return len(d.Locks) > 0 && d.Mode != "unknown" && idle(d, cmd) })
-	kill(t, cmd)
+	kill(t, f.run(t, path, "pragma journal_mode="+mode+";\ncreate table t(x);\ninsert into t values(1);"))
 	return path
 }
 
-// idle says whether the process has come to its last statement, which locks.
-func idle(d watchDoc, cmd *exec.Cmd) bool {
-	return d.Locks[0].PID == cmd.Process.Pid && (d.Locks[0].Lock == "reserved" || d.Locks[0].Lock == "wal-write")
-}
-
-// waitFor looks until it sees what it wants.
+// waitFor looks until good is true.
 func waitFor(t *testing.T, path, what string, good func(watchDoc) bool) watchDoc {
 	t.Helper()
 	last := ""

@@ -28,13 +28,13 @@ func TestWatchForeignHolder(t *testing.T) {
 			t.Run(f.name+" "+mode.pragma, func(t *testing.T) {
 				t.Parallel()
 				path := f.make(t, mode.pragma)
-				holder := f.start(t, path, "begin;\ninsert into t values(2);")
+				holder := f.run(t, path, "begin;\ninsert into t values(2);")
 				pid := holder.Process.Pid
 				d := waitFor(t, path, "the holder", func(d watchDoc) bool { return len(d.Locks) == 1 && string(d.Locks[0].Lock) == mode.lock })
 				if d.Locks[0].PID != pid || !strings.Contains(d.Locks[0].Command, f.name) || d.Mode != mode.name || !d.Visible || d.Note != "" || listed(d, pid) {
 					t.Errorf("got %+v, want a %s lock of %d", d, mode.lock, pid)
 				}
-				waiter := f.start(t, path, "insert into t values(3);")
+				waiter, _ := f.start(t, path, "insert into t values(3);")
 				waitStopped(t, path, waiter)
 				text, _, status := runWatch(t.Context(), path, "--once")
 				for _, want := range []string{"locked for writing", fmt.Sprint(pid, " ", f.name), mode.lock + ": ", "may be waiting", fmt.Sprint("kill ", pid), "(stopped)"} {
@@ -79,10 +79,8 @@ func TestWatchOnceJSON(t *testing.T) {
 	t.Parallel()
 	f := foreigners[0]
 	path := f.make(t, "wal")
-	holder := f.start(t, path, "begin immediate;")
-	waitFor(t, path, "the holder", func(d watchDoc) bool { return len(d.Locks) == 1 })
-	reader := f.start(t, path, "select 1 from t;")
-	waitFor(t, path, "the reader", func(d watchDoc) bool { return len(d.Open) == 1 })
+	holder := f.run(t, path, "begin immediate;")
+	reader := f.run(t, path, "select 1 from t;")
 	out, _, status := runWatch(t.Context(), path, "--once", "--format", "json")
 	out = regexp.MustCompile(`"at": "20\d\d-\d\d-\d\dT[^"]*"`).ReplaceAllString(out, `"at": "NOW"`)
 	out = strings.NewReplacer(path, "FILE", fmt.Sprint(holder.Process.Pid), "11", fmt.Sprint(reader.Process.Pid), "22").Replace(out)
@@ -118,8 +116,7 @@ func TestWatchStoppedHolderAndEmptyFile(t *testing.T) {
 	t.Parallel()
 	f := foreigners[1]
 	path := f.make(t, "delete")
-	holder := f.start(t, path, "begin exclusive;")
-	waitFor(t, path, "the holder", func(d watchDoc) bool { return len(d.Locks) == 1 && d.Locks[0].Lock == "exclusive" })
+	holder := f.run(t, path, "begin exclusive;")
 	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +181,7 @@ func TestWatchFollows(t *testing.T) {
 		path := f.make(t, "delete")
 		lines, stop := watchLines(t, path, "--format", c.format, "--interval", "5ms")
 		next(t, lines, path)
-		holder := f.start(t, path, "begin immediate;")
+		holder := f.run(t, path, "begin immediate;")
 		pid := fmt.Sprint(holder.Process.Pid)
 		if line := next(t, lines, c.begin); !strings.Contains(line, pid) {
 			t.Errorf("%s does not name %s", line, pid)
@@ -217,7 +214,9 @@ func checkSummary(t *testing.T, line string, pid int) {
 		t.Fatal(err)
 	}
 	d := s.Summary
-	if !d.Interrupted || d.IntervalMS != 5 || d.Samples < 10 || d.WriteLocked <= 0 || d.WriteLocked >= 1 || len(d.Processes) != 1 {
+	// The holder reads the schema when it connects, so it may be there as a reader,
+	// too. How many samples there are depends on how busy the machine is.
+	if !d.Interrupted || d.IntervalMS != 5 || d.Samples < 3 || d.WriteLocked <= 0 || d.WriteLocked >= 1 || len(d.Processes) == 0 {
 		t.Fatalf("summary %s", line)
 	}
 	if p := d.Processes[0]; p.PID != pid || p.Class != "write" || p.Holds != 1 || p.LongestMS < 100 {
