@@ -40,7 +40,8 @@ package e2e
 //
 // $DATA is the project's data folder, $ADDRESS is $NATS_URL without the scheme,
 // $MONITOR another address that is free.
-// $REAL has the real files where the condition [real] holds.
+// $REAL has the real files where the condition [real] holds. [race] holds under
+// the race detector, where everything takes several times as long.
 
 import (
 	"errors"
@@ -155,8 +156,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "real" {
+			switch name {
+			case "real":
 				return real != "", nil
+			case "race":
+				return len(raceFlag) > 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
