@@ -155,3 +155,35 @@ func TestRunInterruptedWhileLocked(t *testing.T) {
 		t.Errorf("status %d: %s", status, stderr)
 	}
 }
+
+// An idle input does not keep a command from ending.
+func TestInterruptedWhileInputIsIdle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	if status, _, stderr := try(t.Context(), load, nil, "--db", path, "../data/sample_split.csv"); status != 0 {
+		t.Fatal(stderr)
+	}
+	for name, command := range map[string]cli.Func{"load": load, "verify": verify} {
+		for start, text := range map[string]string{
+			"no header":  "",
+			"no row":     "transit_timestamp,station_complex_id,ridership\n",
+			"half a row": "transit_timestamp,station_complex_id,ridership\n2022-01-01 03:00:00,1,1\n2022-01-01",
+		} {
+			t.Run(name+" with "+start, func(t *testing.T) {
+				r, w, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer w.Close()
+				if _, err := io.WriteString(w, text); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(200*time.Millisecond, cancel) // nothing shows that the command is blocked
+				status, _, stderr := try(ctx, command, r, "--db", path, "--source", "piped", "-")
+				if status != 1 || !strings.Contains(stderr, "consumer: interrupted") {
+					t.Errorf("status %d: %s", status, stderr)
+				}
+			})
+		}
+	}
+}

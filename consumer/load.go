@@ -73,9 +73,9 @@ func load(ctx context.Context, args []string, env cli.Env) error {
 	if err != nil && !r.Interrupted {
 		return cli.WithHint(err, resumeHint(r))
 	}
-	if slices.Contains(c.files, "-") && c.prove {
+	if slices.ContainsFunc(c.files, mta.IsStream) && c.prove {
 		c.prove = false
-		log.Info("not proved: standard input cannot be read twice; pipe it to: consumer verify - --source NAME", "source", c.input.Source)
+		log.Info("not proved: a pipe cannot be read twice; pipe the rows to: consumer verify - --source NAME")
 	}
 	if c.prove && !r.Interrupted {
 		proof, proofErr := prove(ctx, verifyConfig{files: c.files, db: c.db, input: c.input}, env, log)
@@ -132,7 +132,10 @@ func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger)
 // loadFile stores one file by the same steps as the queue: the file is the
 // queue, and it needs no acknowledgement.
 func loadFile(ctx context.Context, c loadConfig, name string, db *store.DB, r *loadReport, env cli.Env, log *slog.Logger) error {
-	file, err := mta.OpenFile(name, env.Stdin, c.input)
+	file, err := mta.OpenFile(ctx, name, env.Stdin, c.input)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w in %s", cli.ErrInterrupted, name)
+	}
 	if err != nil {
 		return err
 	}
@@ -186,6 +189,9 @@ func sendChunks(ctx context.Context, ended <-chan struct{}, file *mta.File, in c
 		chunk, err := file.Next(loadChunk, 0)
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return interrupted(file, "")
 		}
 		if err != nil {
 			return err

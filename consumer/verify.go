@@ -159,7 +159,7 @@ func prove(ctx context.Context, c verifyConfig, env cli.Env, log *slog.Logger) (
 }
 
 func proveFile(ctx context.Context, c verifyConfig, name string, db *store.Reader, env cli.Env, log *slog.Logger) (fileProof, []difference, error) {
-	file, err := mta.OpenFile(name, env.Stdin, c.input)
+	file, err := mta.OpenFile(ctx, name, env.Stdin, c.input)
 	if err != nil {
 		return fileProof{}, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"turnstile/internal/cli"
+	"turnstile/internal/mta"
 )
 
 // drainTimeout is how long messages in flight may take to be done after Ctrl-C.
@@ -69,7 +70,7 @@ func (s *sender) resumeHint() string {
 	if !s.started || s.line == 0 && s.file == 0 {
 		return ""
 	}
-	if s.order == "time" || slices.Contains(s.files, "-") {
+	if s.order == "time" || slices.ContainsFunc(s.files, mta.IsStream) {
 		return "send it again as a whole: stored rows are recognized, none is stored twice"
 	}
 	file, line := s.firstNotDone()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,9 +56,9 @@ func newSender(c config, env cli.Env, log *slog.Logger) *sender {
 
 // send checks all files, connects, and sends them.
 func (s *sender) send(ctx context.Context) (err error) {
-	size, err := s.preflight()
+	size, err := s.preflight(ctx)
 	if err != nil {
-		return err
+		return s.finish(ctx, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -81,16 +82,18 @@ func (s *sender) send(ctx context.Context) (err error) {
 }
 
 // preflight opens and closes every file, so that an unusable one is refused
-// before any row is sent. It returns their total size, or -1 if it is unknown.
-func (s *sender) preflight() (size int64, err error) {
+// before any row is sent. It skips what can be read only once. It returns their
+// total size, or -1 if it is unknown.
+func (s *sender) preflight(ctx context.Context) (size int64, err error) {
 	paths := map[string]string{} // by source
 	for _, path := range s.files {
-		if path == "-" {
-			s.result.Files = append(s.result.Files, fileResult{path, s.input.Source, newCounts(s.stored())})
+		if mta.IsStream(path) {
+			source := cmp.Or(s.input.Source, mta.DefaultSource(path))
+			s.result.Files = append(s.result.Files, fileResult{path, source, newCounts(s.stored())})
 			size = -1
 			continue
 		}
-		file, err := s.open(context.Background(), path)
+		file, err := s.open(ctx, path)
 		if err != nil {
 			return 0, explainMissing(err, path)
 		}
@@ -127,7 +130,7 @@ func (s *sender) open(ctx context.Context, path string) (*mta.File, error) {
 	if path != s.files[0] {
 		o.FromLine = 0
 	}
-	return mta.OpenFile(path, stdin(ctx, s.env.Stdin), o)
+	return mta.OpenFile(ctx, path, s.env.Stdin, o)
 }
 
 // logColumns logs which columns of a file are ignored and which are missing.
@@ -191,7 +194,7 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if path == "-" {
+	if mta.IsStream(path) {
 		logColumns(s.log, file)
 	}
 	var chunks chunkReader = file

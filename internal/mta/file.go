@@ -4,11 +4,12 @@
 package mta
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -37,44 +38,48 @@ type File struct {
 }
 
 // OpenFile opens a file, or stdin for "-", which needs a Source. For a file that
-// can't be used the error is a *FileError or a *ColumnsError.
-func OpenFile(path string, stdin io.Reader, o FileOptions) (*File, error) {
-	if path == "-" {
-		if o.Source == "" {
-			return nil, &FileError{Problem: "standard input has no name", hint: "name the data set with --source NAME"}
+// can't be used the error is a *FileError or a *ColumnsError. When ctx ends,
+// reading ends with its cause, even on an idle pipe.
+func OpenFile(ctx context.Context, path string, stdin io.Reader, o FileOptions) (*File, error) {
+	name, r, closer := path, stdin, io.Closer(nil)
+	switch {
+	case path != "-":
+		file, err := openFile(ctx, path)
+		if err != nil {
+			return nil, fmt.Errorf("mta: %w", err)
 		}
-		return newFile("standard input", stdin, nil, o)
+		r, closer = file, file
+		o.Source = cmp.Or(o.Source, DefaultSource(path))
+	case o.Source == "":
+		return nil, &FileError{Problem: "standard input has no name", hint: "name the data set with --source NAME"}
+	default:
+		name = "standard input"
 	}
-	if o.Source == "" {
-		o.Source = sourceOf(path)
-	}
-	file, err := os.Open(path)
+	in := newInput(r, closer)
+	f, err := newFile(ctx, in, name, o)
 	if err != nil {
-		return nil, fmt.Errorf("mta: %w", err)
-	}
-	f, err := newFile(path, file, file, o)
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, in.Close())
 	}
 	return f, nil
 }
 
 // NewFile reads CSV from r, which Close does not close. It needs a Source.
 func NewFile(r io.Reader, o FileOptions) (*File, error) {
-	return newFile(o.Source, r, nil, o)
+	return newFile(context.Background(), newInput(r, nil), o.Source, o)
 }
 
-func newFile(path string, r io.Reader, closer io.Closer, o FileOptions) (*File, error) {
+func newFile(ctx context.Context, in *input, path string, o FileOptions) (*File, error) {
 	if err := CheckSource(o.Source); err != nil {
 		return nil, err
 	}
-	f := &File{input: &input{closer: closer}, path: path, source: o.Source, from: uint64(o.FromLine), line: 1}
-	err := f.stat(path, r)
-	if err != nil {
+	if err := in.stat(path); err != nil {
 		return nil, err
 	}
+	f := &File{input: in, path: path, source: o.Source, from: uint64(o.FromLine), line: 1}
 	f.scan.live = f.live
-	if f.scan.r, err = plainText(countingReader{r, &f.count}); err == nil {
+	r, err := plainText(in.reader(ctx))
+	if err == nil {
+		f.scan.r = r
 		err = f.readHeader(o.Columns)
 	}
 	if e, ok := errors.AsType[*FileError](err); ok && e.Path == "" {
@@ -263,9 +268,9 @@ func CheckSource(name string) error {
 	}
 }
 
-// sourceOf returns the default name of a file's data set: its base name without
-// .gz.
-func sourceOf(path string) string {
+// DefaultSource returns the default name of a file's data set: its base name
+// without .gz.
+func DefaultSource(path string) string {
 	name := filepath.Base(path)
 	if ext := filepath.Ext(name); strings.EqualFold(ext, ".gz") {
 		name = strings.TrimSuffix(name, ext)

@@ -55,7 +55,7 @@ func TestOpenFile(t *testing.T) {
 		{name: "headless.csv", source: "headless.csv", data: []byte(shortFile[len(shortHeader)+1:]), line: 1, options: FileOptions{Columns: shortHeader}},
 		{name: "headless.csv", source: "headless.csv", data: []byte("\xef\xbb\xbf" + shortFile[len(shortHeader)+1:]), line: 1, options: FileOptions{Columns: " " + shortHeader + "\n"}},
 	} {
-		f, err := OpenFile(write(t, test.name, test.data), nil, test.options)
+		f, err := OpenFile(t.Context(), write(t, test.name, test.data), nil, test.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestRefused(t *testing.T) {
 		{ReservedSource, shortFile, "reserved for", "--source"},
 	} {
 		path := write(t, test.name, []byte(test.data))
-		_, err := OpenFile(path, nil, FileOptions{})
+		_, err := OpenFile(t.Context(), path, nil, FileOptions{})
 		var hinted interface{ Hint() string }
 		if !errors.As(err, &hinted) {
 			t.Errorf("%s: got %v, want a hint", test.name, err)
@@ -108,13 +108,13 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: got %v\nhint: %s", test.name, err, hinted.Hint())
 		}
 	}
-	if _, err := OpenFile(t.TempDir(), nil, FileOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder") {
+	if _, err := OpenFile(t.Context(), t.TempDir(), nil, FileOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("a folder: got %v", err)
 	}
-	if _, err := OpenFile(filepath.Join(t.TempDir(), "absent"), nil, FileOptions{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := OpenFile(t.Context(), filepath.Join(t.TempDir(), "absent"), nil, FileOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: got %v", err)
 	}
-	_, err := OpenFile("empty", nil, FileOptions{})
+	_, err := OpenFile(t.Context(), "empty", nil, FileOptions{})
 	if _, ok := errors.AsType[*FileError](err); ok {
 		t.Errorf("no file: got %v", err)
 	}
@@ -132,11 +132,11 @@ func TestSource(t *testing.T) {
 }
 
 func TestStandardInput(t *testing.T) {
-	if _, err := OpenFile("-", strings.NewReader(shortFile), FileOptions{}); err == nil || !strings.Contains(err.Error(), "no name") {
+	if _, err := OpenFile(t.Context(), "-", strings.NewReader(shortFile), FileOptions{}); err == nil || !strings.Contains(err.Error(), "no name") {
 		t.Errorf("without a name: got %v", err)
 	}
 	for _, data := range []string{shortFile, string(pack(t, shortFile))} {
-		f, err := OpenFile("-", strings.NewReader(data), FileOptions{Source: "s"})
+		f, err := OpenFile(t.Context(), "-", strings.NewReader(data), FileOptions{Source: "s"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ package mta
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,10 +18,27 @@ import (
 // An input is an open file. It counts the bytes read of the file itself, which
 // is the progress for a compressed file as well.
 type input struct {
+	r      io.Reader
 	closer io.Closer // nil if the caller closes it
+	cancel func()    // ends the goroutine of an interruptibleReader
 	count  atomic.Int64
 	size   int64 // -1 if unknown
 	live   bool  // a pipe or terminal: rows are returned as they arrive
+}
+
+func newInput(r io.Reader, closer io.Closer) *input {
+	return &input{r: r, closer: closer, cancel: func() {}, size: -1}
+}
+
+// reader returns the bytes of the file. Only a regular file is read directly: a
+// read of anything else may block.
+func (in *input) reader(ctx context.Context) io.Reader {
+	r := in.r
+	if in.size < 0 && ctx.Done() != nil {
+		ctx, in.cancel = context.WithCancel(ctx)
+		r = newInterruptibleReader(ctx, r)
+	}
+	return countingReader{r, &in.count}
 }
 
 // Offset returns how many bytes of the underlying file were read: compressed
@@ -32,6 +50,7 @@ func (in *input) Size() int64 { return in.size }
 
 // Close closes the underlying file; standard input stays open.
 func (in *input) Close() error {
+	in.cancel()
 	if in.closer == nil {
 		return nil
 	}
@@ -39,9 +58,8 @@ func (in *input) Close() error {
 }
 
 // stat sets size and live, and refuses a folder.
-func (in *input) stat(path string, r io.Reader) error {
-	in.size = -1
-	file, ok := r.(interface{ Stat() (os.FileInfo, error) }) // an *os.File, or what wraps one
+func (in *input) stat(path string) error {
+	file, ok := in.r.(*os.File)
 	if !ok {
 		return nil
 	}
@@ -57,6 +75,110 @@ func (in *input) stat(path string, r io.Reader) error {
 		in.live = true
 	}
 	return nil
+}
+
+// IsStream tells whether path can be read only once: "-", a named pipe, a
+// terminal, the pipe of a process substitution.
+func IsStream(path string) bool {
+	if path == "-" {
+		return true
+	}
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+// openFile opens a file. Opening a named pipe blocks until it has a writer, so
+// it happens on a goroutine, which is abandoned if ctx ends.
+func openFile(ctx context.Context, path string) (*os.File, error) {
+	type result struct {
+		file *os.File
+		err  error
+	}
+	opened := make(chan result)
+	go func() {
+		file, err := os.Open(path)
+		select {
+		case opened <- result{file, err}:
+		case <-ctx.Done():
+			file.Close()
+		}
+	}()
+	select {
+	case r := <-opened:
+		return r.file, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// An interruptibleReader reads until ctx ends. A read that blocks on a pipe or
+// terminal can't be cancelled, so it happens on a goroutine. That goroutine ends
+// with the first read that returns after ctx has ended.
+type interruptibleReader struct {
+	ctx    context.Context
+	blocks chan block
+	free   chan []byte // buffers for the goroutine
+	block  block       // the block being returned
+	rest   []byte      // the part of it that is not returned yet
+}
+
+// A block is what one read returned.
+type block struct {
+	buffer []byte
+	n      int
+	err    error
+}
+
+const blockSize = 64 << 10 // the capacity of a pipe on Linux
+
+func newInterruptibleReader(ctx context.Context, r io.Reader) *interruptibleReader {
+	i := &interruptibleReader{ctx: ctx, blocks: make(chan block), free: make(chan []byte, 2)}
+	i.free <- make([]byte, blockSize)
+	i.free <- make([]byte, blockSize)
+	go i.readBlocks(r)
+	return i
+}
+
+// readBlocks reads one block ahead.
+func (i *interruptibleReader) readBlocks(r io.Reader) {
+	for {
+		var b block
+		select {
+		case b.buffer = <-i.free:
+		case <-i.ctx.Done():
+			return
+		}
+		b.n, b.err = r.Read(b.buffer)
+		select {
+		case i.blocks <- b:
+		case <-i.ctx.Done():
+			return
+		}
+		if b.err != nil {
+			return
+		}
+	}
+}
+
+func (i *interruptibleReader) Read(p []byte) (int, error) {
+	for len(i.rest) == 0 {
+		if i.block.err != nil {
+			return 0, i.block.err
+		}
+		if i.block.buffer != nil {
+			i.free <- i.block.buffer
+			i.block.buffer = nil
+		}
+		select {
+		case i.block = <-i.blocks:
+			i.rest = i.block.buffer[:i.block.n]
+		case <-i.ctx.Done():
+			return 0, context.Cause(i.ctx)
+		}
+	}
+	n := copy(p, i.rest)
+	i.rest = i.rest[n:]
+	return n, nil
 }
 
 // A countingReader counts the bytes read through it.

@@ -28,11 +28,11 @@ func TestLivePipe(t *testing.T) {
 		}
 	}
 	say(shortHeader + "\n1/1/22 0:00,1,1\n1/1/22 0:00,2")
-	f, err := OpenFile("-", r, FileOptions{Source: "s"})
+	f, err := OpenFile(t.Context(), "-", r, FileOptions{Source: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := f.Next(1<<20, 0) // would wait for ever
+	c, err := f.Next(1<<20, 0) // blocks if it waits for a full buffer
 	if err != nil || string(c.Data) != "1/1/22 0:00,1,1\n" {
 		t.Fatalf("got %q, %v", c.Data, err)
 	}

@@ -38,7 +38,7 @@ func TestRealFiles(t *testing.T) {
 }
 
 func sumByParser(t *testing.T, path string) map[string]sums {
-	f, err := OpenFile(path, nil, FileOptions{})
+	f, err := OpenFile(t.Context(), path, nil, FileOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
