@@ -1,0 +1,103 @@
+package e2e
+
+// README.md, ARCHITECTURE.md and data/README.md name files, functions and
+// commands. These tests fail when one of them is gone.
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var documents = []string{"README.md", "ARCHITECTURE.md", "data/README.md"}
+
+func readDocument(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestDocumentsNameFilesThatExist(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^):]+)\)`)
+	path := regexp.MustCompile("`((?:internal|data|broker|producer|consumer|contention|\\.ci)/[A-Za-z0-9_./-]*)`")
+	for _, name := range documents {
+		text := readDocument(t, name)
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(name), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			}
+		}
+		for _, m := range path.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s names %s: %v", name, m[1], err)
+			}
+		}
+	}
+}
+
+func TestArchitectureNamesCodeThatExists(t *testing.T) {
+	code := sourceText(t)
+	names := regexp.MustCompile("`(?:mta|stream|ingest|store|natsd|lab|report|locks|p)\\.([A-Za-z.]+)(?:\\([^`]*\\))?`")
+	found := 0
+	for _, name := range documents {
+		for _, m := range names.FindAllStringSubmatch(readDocument(t, name), -1) {
+			for part := range strings.SplitSeq(m[1], ".") {
+				found++
+				if !regexp.MustCompile(`\b` + part + `\b`).MatchString(code) {
+					t.Errorf("%s names %s, which is not in the code", name, m[0])
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found only %d names", found)
+	}
+}
+
+// sourceText is all Go code of the project but its tests.
+func sourceText(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	for _, pattern := range []string{"*/*.go", "internal/*/*.go", "internal/*/*/*.go"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			part, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(part)
+		}
+	}
+	return text.String()
+}
+
+// Each command of a document has the flags that it is shown with: with --help
+// added it prints its help, and a flag that it does not know is an error before.
+func TestDocumentedCommandsHaveTheirFlags(t *testing.T) {
+	command := regexp.MustCompile(`(?m)go run \./(broker|producer|consumer|contention|data/generate|internal/bench)\b([^#|>\n` + "`" + `]*)`)
+	for _, name := range documents {
+		text := strings.ReplaceAll(readDocument(t, name), "\\\n", " ")
+		for _, m := range command.FindAllStringSubmatch(text, -1) {
+			if m[1] == "internal/bench" {
+				continue // its flags are in its own help, and it is not built here
+			}
+			args := strings.Fields(strings.TrimRight(m[2], " .,;:)"))
+			cmd := exec.Command(binary(t, filepath.Base(m[1])), append(args, "--help")...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %s --help: %v\n%s", name, strings.TrimSpace(m[0]), err, out)
+			}
+		}
+	}
+}
