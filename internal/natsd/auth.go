@@ -35,7 +35,7 @@ var rights = map[string]*server.Permissions{
 		Subscribe: allow("_INBOX_producer.>", "turnstile.confirm.>"),
 	},
 	"consumer": {
-		Publish: allow("$JS.API.STREAM.INFO.MTA", "$JS.API.STREAM.PURGE.MTA", "$JS.API.STREAM.MSG.GET.MTA",
+		Publish: allow("$JS.API.STREAM.INFO.MTA", "$JS.API.STREAM.PURGE.MTA",
 			"$JS.API.CONSUMER.CREATE.MTA.writer", "$JS.API.CONSUMER.INFO.MTA.writer",
 			"$JS.API.CONSUMER.MSG.NEXT.MTA.writer", "$JS.API.CONSUMER.RESET.MTA.writer",
 			"$JS.ACK.MTA.writer.>", "turnstile.confirm.>"),

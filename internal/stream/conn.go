@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,9 +43,12 @@ type Conn struct {
 	js  jetstream.JetStream
 	log *slog.Logger
 
-	// broken is cancelled, with the cause, when there is no use in waiting.
+	// broken is cancelled, with the cause, when waiting is of no use.
 	broken context.Context
 	fail   context.CancelCauseFunc
+
+	mu   sync.Mutex
+	lost chan struct{} // closed, and made anew, when the connection is lost
 }
 
 const (
@@ -62,7 +66,7 @@ const (
 // Connect connects to the broker. It waits for it until ctx ends, and says so
 // once. Wrong credentials are an error at once.
 func Connect(ctx context.Context, c Config) (*Conn, error) {
-	conn := &Conn{log: c.Log}
+	conn := &Conn{log: c.Log, lost: make(chan struct{})}
 	conn.broken, conn.fail = context.WithCancelCause(context.Background())
 	up := make(chan struct{}, 1)
 	if err := checkServers(c.Servers); err != nil {
@@ -134,6 +138,10 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		nats.SkipHostLookup(), // the dialer does it
 		nats.ConnectHandler(first),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			c.mu.Lock()
+			close(c.lost)
+			c.lost = make(chan struct{})
+			c.mu.Unlock()
 			if !nc.IsClosed() {
 				c.log.Warn("the broker is gone, waiting for it", "error", err)
 			}
@@ -156,6 +164,14 @@ func (c *Conn) asyncError(err error, config Config) {
 		return
 	}
 	c.log.Debug("nats", "error", err)
+}
+
+// connectionLost returns a channel that is closed when the present connection is
+// lost. What was on its way on it never arrives, even after a reconnect.
+func (c *Conn) connectionLost() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
 }
 
 func closeError(last error, config Config) error {

@@ -240,41 +240,6 @@ func TestHostileConfirmation(t *testing.T) {
 	}
 }
 
-// The client library takes these for the broker's words, and never returns
-// them. They must not stay in the queue for ever.
-func TestSwallowedMessages(t *testing.T) {
-	t.Parallel() // it is mostly waiting
-	b := startBroker(t, 64<<20)
-	c, _ := connect(t, b)
-	nc := raw(t, b)
-	r := reader(t, c, "db1")
-	for _, h := range []nats.Header{{"Status": {"100"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}} {
-		if _, err := nc.RequestMsg(&nats.Msg{Subject: rowSubjects + "x", Header: h}, patience); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p := publisher(t, c, PublisherOptions{})
-	publish(t, p, 2, 11)
-	flush(t, p)
-	rows, foreign := map[uint32]bool{}, map[uint64]bool{}
-	for len(rows) < 10 || len(foreign) < 2 {
-		d := next(t, r)
-		if c, err := d.Chunk(); err == nil {
-			rows[c.Line] = true
-		} else {
-			foreign[d.Sequence()] = true
-		}
-		if err := d.Ack(); err != nil {
-			t.Error(err)
-		}
-	}
-	if !foreign[1] || !foreign[2] {
-		t.Errorf("foreign messages %v, want 1 and 2", foreign)
-	}
-	drained(t, r)
-	until(t, "all is purged", func() bool { return messages(t, c) == 0 })
-}
-
 func TestRequests(t *testing.T) {
 	b := startBroker(t, 64<<20)
 	c, log := connect(t, b)
@@ -329,7 +294,7 @@ func TestRequests(t *testing.T) {
 	if err := nc.PublishRequest(requestSubjects+"x", rowSubjects+"x", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the hostile reply subject is noticed", func() bool { return log.count("without a reply subject") == 1 })
+	until(t, "the hostile reply subject is noticed", func() bool { return log.count("request refused: its reply subject") == 1 })
 	cancel()
 	if err := requests.Close(); err != nil {
 		t.Error(err)
