@@ -19,25 +19,21 @@ import (
 	"time"
 
 	"turnstile/internal/natsd"
+	"turnstile/internal/natsd/natsdtest"
 )
 
 // fortress is a broker that asks for passwords, and the passwords' folder.
-func fortress(t *testing.T, tls natsd.TLS) (b *broker, credentials string) {
+func fortress(t *testing.T, tls natsd.TLS) (b *natsdtest.Broker, credentials string) {
 	t.Helper()
 	dir := t.TempDir()
 	if _, err := natsd.WriteCredentials(dir); err != nil {
 		t.Fatal(err)
 	}
-	b = &broker{maxBytes: 64 << 20, config: natsd.Config{
-		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
-		Auth: filepath.Join(dir, "broker"), TLS: tls,
-	}}
-	b.start(t)
-	t.Cleanup(func() { b.stop(t) })
+	b = startBroker(t, 64<<20, func(c *natsd.Config) { c.Auth, c.TLS = filepath.Join(dir, "broker"), tls })
 	return b, dir
 }
 
-func login(b *broker, credentials, user, role string) Config {
+func login(b *natsdtest.Broker, credentials, user, role string) Config {
 	c := Config{Servers: b.URL(), Role: role, User: user, Log: slog.New(slog.DiscardHandler)}
 	if user != "" {
 		c.PasswordFile = filepath.Join(credentials, user, "password")
@@ -131,7 +127,7 @@ func TestRefusals(t *testing.T) {
 	}
 
 	for name, c := range map[string]struct {
-		broker     *broker
+		broker     *natsdtest.Broker
 		user, role string
 		change     func(*Config)
 		text, hint string

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"turnstile/internal/mta"
+	"turnstile/internal/natsd/natsdtest"
 )
 
 // A connection that takes nothing is closed by the write that finds out,
@@ -57,7 +58,7 @@ type wire struct {
 	ch  chan struct{} // closed when the test is over
 }
 
-func newWire(t *testing.T, b *broker) *wire {
+func newWire(t *testing.T, b *natsdtest.Broker) *wire {
 	t.Helper()
 	u, err := url.Parse(b.URL())
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,52 +16,13 @@ import (
 
 	"turnstile/internal/mta"
 	"turnstile/internal/natsd"
+	"turnstile/internal/natsd/natsdtest"
 )
 
-// A broker is a real one in this process, that can be stopped and started
-// again where it was.
-type broker struct {
-	*natsd.Server
-	config   natsd.Config
-	maxBytes int64
-}
-
-func startBroker(t *testing.T, maxBytes int64) *broker {
+// startBroker starts a broker whose stream takes that many bytes.
+func startBroker(t *testing.T, maxBytes int64, changes ...func(*natsd.Config)) *natsdtest.Broker {
 	t.Helper()
-	b := &broker{maxBytes: maxBytes, config: natsd.Config{
-		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
-	}}
-	b.start(t)
-	t.Cleanup(func() { b.stop(t) })
-	u, err := url.Parse(b.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.config.Listen = u.Host // for the next start
-	return b
-}
-
-func (b *broker) start(t *testing.T) {
-	t.Helper()
-	var err error
-	if b.Server, err = natsd.Start(b.config); err != nil {
-		t.Fatal(err)
-	}
-	nc, err := b.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if err := Ensure(t.Context(), nc, b.maxBytes, 1); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (b *broker) stop(t *testing.T) {
-	t.Helper()
-	if err := b.Stop(); err != nil {
-		t.Error(err)
-	}
+	return natsdtest.Start(t, func(ctx context.Context, nc *nats.Conn) error { return Ensure(ctx, nc, maxBytes, 1) }, changes...)
 }
 
 // A lines is a log, to be looked into while it is written.
@@ -83,7 +43,7 @@ func (l *lines) count(text string) int {
 	return strings.Count(l.b.String(), text)
 }
 
-func connect(t *testing.T, b *broker) (*Conn, *lines) {
+func connect(t *testing.T, b *natsdtest.Broker) (*Conn, *lines) {
 	t.Helper()
 	log := &lines{}
 	c, err := Connect(t.Context(), Config{Servers: b.URL(), Role: "test", Log: slog.New(slog.NewTextHandler(log, nil))})
@@ -101,7 +61,7 @@ func connect(t *testing.T, b *broker) (*Conn, *lines) {
 
 // hanging is a way to a broker on which nothing comes through any more once
 // hang is called.
-func hanging(t *testing.T, b *broker) (url string, hang func()) {
+func hanging(t *testing.T, b *natsdtest.Broker) (url string, hang func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -131,7 +91,7 @@ func hanging(t *testing.T, b *broker) (url string, hang func()) {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", b.config.Listen)
+			server, err := net.Dial("tcp", strings.TrimPrefix(b.URL(), "nats://"))
 			if err != nil {
 				client.Close()
 				continue
@@ -144,7 +104,7 @@ func hanging(t *testing.T, b *broker) (url string, hang func()) {
 }
 
 // raw is a connection of someone else's.
-func raw(t *testing.T, b *broker) *nats.Conn {
+func raw(t *testing.T, b *natsdtest.Broker) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(b.URL())
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/natsd/natsdtest"
 )
 
 // oddHeaders are headers that the client library reads as a status of the
@@ -83,7 +85,7 @@ func TestOddMessages(t *testing.T) {
 
 // statusLine returns a function that publishes an empty message whose header
 // block is one line. The client library can't send that.
-func statusLine(t *testing.T, b *broker) func(line string) {
+func statusLine(t *testing.T, b *natsdtest.Broker) func(line string) {
 	t.Helper()
 	u, err := url.Parse(b.URL())
 	if err != nil {

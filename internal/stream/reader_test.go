@@ -93,7 +93,7 @@ func TestCloseWithoutBroker(t *testing.T) {
 		_, err := r.Next(ctx)
 		ended <- err
 	}()
-	b.stop(t)
+	b.Shutdown(t)
 	start := time.Now()
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -205,8 +205,8 @@ func TestBrokerRestarts(t *testing.T) {
 		until(t, "the broker is back", func() bool { return log.count("the broker is back") == i })
 		before := p.Totals().Messages
 		until(t, "rows flow", func() bool { return p.Totals().Messages > before || p.Totals().Messages == n })
-		b.stop(t)
-		b.start(t)
+		b.Shutdown(t)
+		b.Restart(t)
 	}
 	until(t, "the broker is back", func() bool { return log.count("the broker is back") == 3 })
 	if err := <-sent; err != nil {
@@ -242,11 +242,11 @@ func TestBrokerWiped(t *testing.T) {
 	publish(t, p, 2, 2)
 	flush(t, p)
 	old := next(t, r)
-	b.stop(t)
-	if err := os.RemoveAll(b.config.Store); err != nil {
+	b.Shutdown(t)
+	if err := os.RemoveAll(b.Store()); err != nil {
 		t.Fatal(err)
 	}
-	b.start(t)
+	b.Restart(t)
 	publish(t, p, 3, 3)
 	flush(t, p)
 	fresh := next(t, r)
@@ -290,7 +290,7 @@ func TestAnotherDatabaseIsRefused(t *testing.T) {
 
 func TestConnectWaits(t *testing.T) {
 	b := startBroker(t, 64<<20)
-	b.stop(t)
+	b.Shutdown(t)
 	log := &lines{}
 	connected := make(chan error)
 	go func() {
@@ -302,7 +302,7 @@ func TestConnectWaits(t *testing.T) {
 		connected <- err
 	}()
 	until(t, "it says that it waits", func() bool { return log.count("no broker yet") == 1 })
-	b.start(t)
+	b.Restart(t)
 	if err := <-connected; err != nil {
 		t.Fatal(err)
 	}
