@@ -247,6 +247,18 @@ func (c *Conn) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// sleep waits for d. It returns false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // redacted is a list of servers without the passwords in it.
 func redacted(servers string) string {
 	list := strings.Split(servers, ",")

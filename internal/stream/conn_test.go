@@ -126,14 +126,17 @@ func TestCutOffWhileSending(t *testing.T) {
 	}
 	t.Cleanup(c.nc.Close)
 	p := publisher(t, c, PublisherOptions{})
+	p.window.size = 8
 	w.mu.Lock()
 	w.cut = true
 	w.mu.Unlock()
-	for line := range 8 { // more than the system buffers
-		chunk := mta.Chunk{Source: "a.csv", Columns: "a", Line: uint32(line + 2), Data: make([]byte, 900<<10), Records: 1}
-		if err := p.Publish(t.Context(), chunk); err != nil {
-			t.Fatal(err)
+	go func() {
+		for line := range 8 { // more than the system buffers
+			chunk := mta.Chunk{Source: "a.csv", Columns: "a", Line: uint32(line + 2), Data: make([]byte, 900<<10), Records: 1}
+			if err := p.Publish(t.Context(), chunk); err != nil {
+				return // the test is over
+			}
 		}
-	}
+	}()
 	until(t, "it is noticed", func() bool { return log.count("the broker is gone") > 0 })
 }

@@ -76,6 +76,13 @@ func isQueueFull(err error) bool {
 	return e.ErrorCode == accountFull || e.ErrorCode == storeFailed && strings.Contains(e.Description, "maximum bytes")
 }
 
+// isTooMany reports whether the broker dropped a message because it receives more
+// than it can store.
+func isTooMany(err error) bool {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && e.Code == 429
+}
+
 // A ServerError is an address that can't be a broker's: waiting for it would
 // be for ever.
 type ServerError struct{ URL, Problem string }

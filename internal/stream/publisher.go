@@ -1,20 +1,24 @@
 package stream
 
-// Publishing: many messages on their way at once, each sent again in its place
-// until the broker has it.
+// The publisher: a small window of messages in flight, each resent in its slot
+// until the broker has it on disk or a consumer has committed its rows.
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"golang.org/x/sync/semaphore"
 
 	"turnstile/internal/mta"
 )
@@ -24,199 +28,234 @@ type PublisherOptions struct {
 	// Stored: a message is done when a consumer has committed its rows, not
 	// already when the broker has it on disk.
 	Stored bool
-	// Done is told of every message that is done. It must not block. The
-	// chunk's Data is only good during the call.
+	// Done is called for every message that is done. It must not block. The
+	// chunk's Data is valid during the call only.
 	Done func(Receipt)
 
 	confirmWithin time.Duration // for tests; 0: [confirmWithin]
-	patience      time.Duration // for tests; 0: [leastPatience]
+	patience      time.Duration // for tests; 0: [minPatience]
 }
 
-// A Receipt is what became of a message.
+// A Receipt says what became of a message.
 type Receipt struct {
 	Chunk   mta.Chunk
 	Outcome mta.Outcome // with Stored only
 	Took    time.Duration
 }
 
-// Totals count what is done.
+// Totals count the messages that are done.
 type Totals struct {
 	Messages, Records, Blank int64
 	Outcome                  mta.Outcome
 }
 
-// A Publisher sends chunks. Its methods may be called from any goroutine.
+// A Publisher publishes chunks. Its methods are safe for concurrent use.
 type Publisher struct {
-	conn    *Conn
-	js      jetstream.JetStream
-	options PublisherOptions
-	window  *semaphore.Weighted // by bytes; a slot holds its share until it is done
-	inbox   string              // confirmations come to tokens below it
-	ends    context.CancelFunc  // ends the two goroutines below
-	wg      sync.WaitGroup
-	wake    chan struct{} // the retrier has something to do
-	cleanup []func() error
+	conn     *Conn
+	options  PublisherOptions
+	start    time.Time     // the zero of all times below
+	ackInbox string        // subject prefix of the broker's acknowledgements
+	confirms string        // subject prefix of the consumer's confirmations
+	wake     chan struct{} // the resender has something to do
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	subs     []*nats.Subscription
 
-	mu       sync.Mutex // guards all below
-	slots    map[*slot]struct{}
-	flights  map[*nats.Msg]flight
-	answered time.Time        // when the broker last said anything
-	heard    time.Time        // it has the messages sent until then, or never got them
-	patience time.Duration    // how long it may say nothing
-	asked    time.Time        // when we last sent one more for that
-	open     int              // slots, and those that are just being told of
-	tokens   map[string]*slot // by the last token of the confirmation's subject
-	waiting  []*slot          // to be sent again
-	full     bool             // the last answer was that the queue is full
-	lastFull time.Time
-	moved    time.Time // when something was last done, or first put in flight
+	mu       sync.Mutex       // guards all below
+	slots    map[uint64]*slot // the messages that are not done, by id
+	lastID   uint64
+	queue    []*slot // the slots in state slotQueued
+	inFlight int     // the number of slots in state slotSent
+	bytes    int64   // cost of all slots
+	window   window
+	losses   losses
+	refusals refusals
+	changed  chan struct{} // closed when a waiting call may go on; nil if none waits
+	progress time.Duration // when a message was last done, or the first one sent
 	totals   Totals
-	idle     chan struct{} // closed when there is no slot left; nil: nobody waits
-	fullness notice
-	trouble  notice
-	silence  notice // of the consumers
+	silence  notice // no confirmation arrives
 }
 
-// A slot is a message that is not done yet.
+// A slot is a message that is not done.
 type slot struct {
-	msg      *nats.Msg // the last one sent; all of them are alike
-	sent     time.Time // when
-	waits    bool      // to be sent, or sent again
-	chunk    mta.Chunk
-	cost     int64
-	begun    time.Time
-	token    string
-	acked    time.Time // zero: the broker does not have it yet
-	sequence uint64
-	resends  int // because no confirmation came
+	id         uint64
+	msg        nats.Msg
+	chunk      mta.Chunk
+	cost       int64
+	state      slotState
+	begun      time.Duration
+	sent       time.Duration // of the last attempt
+	connection uint64        // of the last attempt, see [Publisher.connection]
+	acked      time.Duration
+	sequence   uint64 // in the stream, once acknowledged
+	resends    int    // because no confirmation arrived
 }
+
+type slotState int
 
 const (
-	// mostInFlight bounds how many messages are on their way; with small ones
-	// the bytes alone would let in too many.
-	mostInFlight = 4096
-	retryAfter   = 30 * time.Millisecond
-	retryAtMost  = 250 * time.Millisecond
+	slotSent   slotState = iota // in flight: not acknowledged, not refused
+	slotQueued                  // refused or presumed lost, to be resent
+	slotAcked                   // on the broker's disk, waiting for its confirmation
+	slotDone
 )
+
+// minCost bounds the number of slots that wait for a confirmation: the bytes of
+// tiny messages alone would allow too many.
+const minCost = 2 << 10
 
 // Publisher waits for the stream, checks it, and returns a publisher for it.
 func (c *Conn) Publisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	if _, err := c.Stream(ctx); err != nil {
 		return nil, err
 	}
-	if o.confirmWithin == 0 {
-		o.confirmWithin = confirmWithin
+	rtt, err := c.nc.RTT()
+	if err != nil {
+		c.log.Debug("measure the round trip", "error", err)
 	}
-	if o.patience == 0 {
-		o.patience = leastPatience
-	}
+	o.confirmWithin, o.patience = cmp.Or(o.confirmWithin, confirmWithin), cmp.Or(o.patience, minPatience)
 	p := &Publisher{
-		conn: c, options: o, window: semaphore.NewWeighted(windowBytes), wake: make(chan struct{}, 1),
-		slots: map[*slot]struct{}{}, flights: map[*nats.Msg]flight{}, tokens: map[string]*slot{},
-		moved: time.Now(), patience: o.patience,
-		fullness: notice{log: c.log}, trouble: notice{log: c.log, after: time.Second},
+		conn: c, options: o, start: time.Now(), wake: make(chan struct{}, 1), slots: map[uint64]*slot{},
+		ackInbox: c.nc.NewInbox() + ".", confirms: confirmSubjects + nuid.Next() + ".",
+		window: window{size: startWindow, slow: slowAck + rtt},
+		losses: losses{min: o.patience, patience: o.patience, trouble: notice{log: c.log}},
+		refusals: refusals{
+			full: notice{log: c.log}, other: notice{log: c.log, after: time.Second},
+		},
 		silence: notice{log: c.log},
 	}
-	var err error
-	p.js, err = jetstream.New(c.nc,
-		jetstream.WithPublishAsyncMaxPending(64*mostInFlight), // the window is the limit, not this
-		jetstream.WithPublishAsyncTimeout(forgetAfter),
-		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { p.acked(m, a) }),
-		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { p.refused(m, err) }),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("stream: %w", err)
-	}
 	background, cancel := context.WithCancel(context.Background())
-	p.ends = cancel
+	p.stop = cancel
+	err = p.subscribe(p.ackInbox, p.onAck)
 	if o.Stored {
-		if err := p.hearConfirmations(background); err != nil {
-			cancel()
-			return nil, err
-		}
+		err = errors.Join(err, p.subscribe(p.confirms, p.onConfirmation))
+		p.running.Go(func() { p.watchConfirmations(background) })
 	}
-	p.wg.Go(func() { p.retry(background) })
-	p.wg.Go(func() { p.watch(background) })
+	p.running.Go(func() { p.resend(background) })
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return p, nil
 }
 
-// Publish puts a chunk on its way, and returns when there is room in the window
-// for it. It copies the chunk's Data.
+func (p *Publisher) subscribe(prefix string, handle nats.MsgHandler) error {
+	sub, err := p.conn.nc.Subscribe(prefix+"*", handle)
+	if err != nil {
+		return fmt.Errorf("stream: subscribe to the answers of the broker: %w", err)
+	}
+	p.subs = append(p.subs, sub)
+	return nil
+}
+
+// Close ends the publisher. It does not wait for messages that are not done.
+func (p *Publisher) Close() error {
+	p.stop()
+	p.running.Wait()
+	var errs []error
+	for _, sub := range p.subs {
+		if !p.conn.nc.IsClosed() {
+			errs = append(errs, sub.Unsubscribe())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Publish sends a chunk. It returns when the window has room for the message,
+// not when the message is done. It copies the chunk's Data.
 func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	m, err := encode(Subject(c.Source), c)
 	if err != nil {
 		return err
 	}
-	s := &slot{msg: m, chunk: c, cost: min(windowBytes, max(windowBytes/mostInFlight, int64(len(c.Data))))}
-	if err := p.acquire(ctx, s.cost); err != nil {
+	m.Data = bytes.Clone(c.Data)
+	c.Data = m.Data
+	s := &slot{msg: *m, chunk: c, cost: max(minCost, int64(len(m.Data)))}
+	if err := p.lockWhen(ctx, func() bool { return p.hasRoom(s.cost) }); err != nil {
 		return err
 	}
-	m.Data = bytes.Clone(c.Data)
-	s.chunk.Data, s.begun = m.Data, time.Now()
-	s.sent = s.begun // or it would count as sent long ago until it is
+	p.lastID++
+	s.id, s.begun = p.lastID, p.now()
 	if p.options.Stored {
-		s.token = nuid.Next()
-		m.Header.Set(confirmHeader, p.inbox+s.token)
+		s.msg.Header.Set(confirmHeader, p.confirms+strconv.FormatUint(s.id, 10))
 	}
-	p.mu.Lock()
 	if len(p.slots) == 0 {
-		p.moved = s.begun
+		p.progress = s.begun
 	}
-	p.slots[s] = struct{}{}
-	p.open++
-	if p.options.Stored {
-		p.tokens[s.token] = s
-	}
-	hold := p.full || len(p.waiting) > 0
-	if hold {
-		p.wait(s)
-	}
+	p.slots[s.id] = s
+	p.bytes += s.cost
+	p.inFlight++
+	s.sent, s.connection = s.begun, p.connection()
 	p.mu.Unlock()
-	if !hold {
-		p.send(s)
-	}
+	p.send(s, s.sent)
 	return nil
 }
 
-// acquire waits for room in the window.
-func (p *Publisher) acquire(ctx context.Context, cost int64) error {
-	if p.window.TryAcquire(cost) {
-		return p.err()
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(p.conn.broken, func() { cancel(context.Cause(p.conn.broken)) })()
-	if err := p.window.Acquire(ctx, cost); err != nil {
-		return fmt.Errorf("stream: publish: %w", context.Cause(ctx))
-	}
-	return nil
+func (p *Publisher) hasRoom(cost int64) bool {
+	return !p.refusals.active() && p.inFlight+len(p.queue) < p.window.size &&
+		(p.bytes+cost <= windowBytes || p.bytes == 0)
 }
 
-func (p *Publisher) err() error { return context.Cause(p.conn.broken) }
-
-// Flush waits until all is done that was put on its way.
-func (p *Publisher) Flush(ctx context.Context) error {
-	p.mu.Lock()
-	if p.open == 0 {
+// lockWhen locks p.mu as soon as ready returns true; ready is called with the
+// lock held. If it returns an error, p.mu is not locked.
+func (p *Publisher) lockWhen(ctx context.Context, ready func() bool) error {
+	for {
+		p.mu.Lock()
+		if p.conn.broken.Err() != nil {
+			p.mu.Unlock()
+			return context.Cause(p.conn.broken)
+		}
+		if ready() {
+			return nil
+		}
+		if p.changed == nil {
+			p.changed = make(chan struct{})
+		}
+		changed := p.changed
 		p.mu.Unlock()
-		return p.err()
-	}
-	if p.idle == nil {
-		p.idle = make(chan struct{})
-	}
-	idle := p.idle
-	p.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-p.conn.broken.Done():
-		return p.err()
-	case <-ctx.Done():
-		return fmt.Errorf("stream: publish: %w", context.Cause(ctx))
+		select {
+		case <-changed:
+		case <-p.conn.broken.Done():
+		case <-ctx.Done():
+			return fmt.Errorf("stream: publish: %w", context.Cause(ctx))
+		}
 	}
 }
 
-// Totals counts what is done so far.
+// notify lets the calls of lockWhen look again.
+func (p *Publisher) notify() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// now is a time as the slots have it.
+func (p *Publisher) now() time.Duration { return time.Since(p.start) }
+
+// connection numbers the connections to the broker. A message sent on an
+// earlier one is presumed lost.
+func (p *Publisher) connection() uint64 { return p.conn.nc.Stats().Reconnects }
+
+// Flush waits until every published message is done.
+func (p *Publisher) Flush(ctx context.Context) error {
+	err := p.lockWhen(ctx, func() bool { return len(p.slots) == 0 })
+	if err == nil {
+		p.refusals.full.end(roomAgain)
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// WaitAcked waits until the broker has every published message on disk.
+func (p *Publisher) WaitAcked(ctx context.Context) error {
+	err := p.lockWhen(ctx, func() bool { return p.inFlight+len(p.queue) == 0 })
+	if err == nil {
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// Totals returns the counts so far.
 func (p *Publisher) Totals() Totals {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -227,7 +266,7 @@ func (p *Publisher) Totals() Totals {
 func (p *Publisher) First(source string) (line uint32, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for s := range p.slots {
+	for _, s := range p.slots {
 		if s.chunk.Source == source && (!ok || s.chunk.Line < line) {
 			line, ok = s.chunk.Line, true
 		}
@@ -235,289 +274,259 @@ func (p *Publisher) First(source string) (line uint32, ok bool) {
 	return line, ok
 }
 
-// Stalled says for how long nothing has got done, although something is on its
-// way.
+// Stalled returns for how long no message has been done, or 0 if there is none
+// to be done.
 func (p *Publisher) Stalled() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.slots) == 0 {
 		return 0
 	}
-	return time.Since(p.moved)
+	return p.now() - p.progress
 }
 
-// Close ends the publisher. What is not done then stays so.
-func (p *Publisher) Close() error {
-	p.ends()
-	p.wg.Wait()
-	var errs []error
-	for _, f := range p.cleanup {
-		errs = append(errs, f())
+// send sends one attempt of a slot's message. The reply subject carries the
+// slot and the send time, so the answer says which attempt it is for.
+func (p *Publisher) send(s *slot, at time.Duration) {
+	m := s.msg
+	m.Reply = p.ackInbox + strconv.FormatUint(s.id, 10) + "-" + strconv.FormatInt(int64(at), 10)
+	if err := p.conn.nc.PublishMsg(&m); err != nil {
+		p.refused(s.id, at, err)
 	}
-	return errors.Join(errs...)
 }
 
-// A flight is one try of a slot's message. Some never land: a broker that is
-// cut off, or a leader that is lost, gives no answer. Those are found by what
-// lands after them, not by a clock: a broker that is slow, or a link that is
-// narrow, would only get the more to do.
-type flight struct {
-	slot *slot
-	sent time.Time
-}
-
-const (
-	// leastPatience is how long nothing need be answered before one message,
-	// the oldest, is sent once more, to see whether anyone is there.
-	leastPatience = 2 * time.Second
-	mostPatience  = 30 * time.Second
-	// overtakenBy is how much later a message must have been sent, and been
-	// answered, for one before it to count as lost. Answers come in order, but
-	// what is sent at the same time need not be.
-	overtakenBy = 500 * time.Millisecond
-	watchEvery  = 250 * time.Millisecond
-	// forgetAfter is how long the library remembers a flight, to tell us of it.
-	forgetAfter = time.Minute
-)
-
-// send hands a message to the client library, unless there is no need any
-// more. Its answer goes to acked or refused.
-func (p *Publisher) send(s *slot) {
-	m := &nats.Msg{Subject: s.msg.Subject, Header: s.msg.Header, Data: s.msg.Data}
-	p.mu.Lock()
-	s.waits = false
-	if _, open := p.slots[s]; !open || !s.acked.IsZero() {
-		p.mu.Unlock()
+// onAck handles the broker's answer to one attempt.
+func (p *Publisher) onAck(m *nats.Msg) {
+	id, at, _ := strings.Cut(strings.TrimPrefix(m.Subject, p.ackInbox), "-")
+	slotID, err := strconv.ParseUint(id, 10, 64)
+	sent, err2 := strconv.ParseInt(at, 10, 64)
+	if err != nil || err2 != nil {
 		return
 	}
-	s.msg, s.sent = m, time.Now()
-	p.flights[m] = flight{s, s.sent}
+	sequence, err := p.parseAck(m)
+	if err != nil {
+		p.refused(slotID, time.Duration(sent), err)
+		return
+	}
+	p.accepted(slotID, time.Duration(sent), sequence)
+}
+
+// parseAck returns the message's sequence in the stream, or why the broker
+// refused it.
+func (p *Publisher) parseAck(m *nats.Msg) (sequence uint64, err error) {
+	if len(m.Data) == 0 && m.Header.Get("Status") == noResponders {
+		return 0, nats.ErrNoResponders
+	}
+	var ack struct {
+		Stream   string              `json:"stream"`
+		Sequence uint64              `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		return 0, fmt.Errorf("stream: unreadable acknowledgement: %w", err)
+	}
+	if ack.Error != nil {
+		return 0, ack.Error
+	}
+	if ack.Stream != Name {
+		return 0, &streamMixupError{ack.Stream}
+	}
+	return ack.Sequence, nil
+}
+
+const noResponders = "503" // the status of an answer that the server itself made
+
+// A streamMixupError says that another stream captured our subjects.
+type streamMixupError struct{ stream string }
+
+func (e *streamMixupError) Error() string {
+	return fmt.Sprintf("stream: the message went to stream %s, not to %s", e.stream, Name)
+}
+
+// accepted handles an acknowledgement: the broker has the message on disk.
+func (p *Publisher) accepted(id uint64, sent time.Duration, sequence uint64) {
+	p.mu.Lock()
+	now := p.now()
+	p.window.acked(sent, now)
+	p.losses.acked(sent, now)
+	p.refusals.acked(now, len(p.queue))
+	s := p.slots[id]
+	finished := s != nil && (s.state == slotSent || s.state == slotQueued)
+	if finished {
+		p.leave(s)
+		s.state, s.acked, s.sequence = slotAcked, now, sequence
+	}
+	p.wakeResender()
+	p.notify()
 	p.mu.Unlock()
-	if _, err := p.js.PublishMsgAsync(m); err != nil {
-		p.refused(m, err)
-	}
-}
-
-// landed ends a flight, and returns its slot if that is open.
-func (p *Publisher) landed(m *nats.Msg, accepted bool) (s *slot, open bool) {
-	f, ok := p.flights[m]
-	if !ok {
-		return nil, false
-	}
-	delete(p.flights, m)
-	if accepted {
-		p.answered = time.Now()
-		p.patience = min(max(p.options.patience, 2*p.answered.Sub(f.sent)), mostPatience)
-		if f.sent.After(p.heard) {
-			p.heard = f.sent
-		}
-	}
-	_, open = p.slots[f.slot]
-	return f.slot, open
-}
-
-// watch looks for flights that will not land.
-func (p *Publisher) watch(ctx context.Context) {
-	for sleep(ctx, watchEvery) {
-		if p.conn.nc.IsConnected() {
-			p.lookForLost(time.Now())
-		}
-	}
-}
-
-func (p *Publisher) lookForLost(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var oldest *slot
-	for s := range p.slots {
-		switch {
-		case s.waits || !s.acked.IsZero():
-		case p.heard.Sub(s.sent) > overtakenBy:
-			p.wait(s)
-			p.poke()
-		case oldest == nil || s.sent.Before(oldest.sent):
-			oldest = s
-		}
-	}
-	if oldest != nil && now.Sub(oldest.sent) > p.patience && now.Sub(p.answered) > p.patience && now.Sub(p.asked) > p.patience {
-		p.asked = now
-		p.trouble.begin("the broker does not answer, asking again", "unanswered", len(p.flights))
-		p.wait(oldest)
-		p.poke()
-	}
-}
-
-// acked: the broker has it on disk.
-func (p *Publisher) acked(m *nats.Msg, a *jetstream.PubAck) {
-	if a.Stream != Name {
-		p.conn.fail(fmt.Errorf("stream: %s went to the stream %s, not to %s", m.Subject, a.Stream, Name))
-		return
-	}
-	p.mu.Lock()
-	s, there := p.landed(m, true)
-	p.accepted()
-	if there && p.options.Stored {
-		s.acked, s.sequence = time.Now(), a.Sequence
-		p.mu.Unlock()
-		return
-	}
-	p.mu.Unlock()
-	if there {
+	if finished && !p.options.Stored {
 		p.done(s, mta.Outcome{})
 	}
 }
 
-// refused: the broker does not have it, or did not say so. Either way it is
-// sent again; the table knows its rows.
-func (p *Publisher) refused(m *nats.Msg, err error) {
+// refused handles an attempt that the broker refused, or that could not be
+// sent. The message is resent in its slot.
+func (p *Publisher) refused(id uint64, sent time.Duration, err error) {
 	if isPermanent(err) {
 		p.conn.fail(fmt.Errorf("stream: publish: %w", err))
 		return
 	}
+	connected := p.conn.nc.IsConnected()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, there := p.landed(m, false)
-	if !there || s.msg != m || !s.acked.IsZero() {
-		return // done, or another try is on its way
+	s := p.slots[id]
+	if s == nil || s.state != slotSent || s.sent != sent {
+		return // done, or a later attempt is in flight
 	}
-	p.wait(s)
-	switch {
-	case isQueueFull(err):
-		p.full, p.lastFull = true, time.Now()
-		p.fullness.begin("the queue is full, waiting for room (does a consumer run?)", "error", err)
-	case p.conn.nc.IsConnected():
-		p.trouble.begin("the broker does not take rows, trying again", "error", err)
-	}
-	p.poke()
+	p.enqueue(s)
+	p.refusals.add(err, sent, p.now(), connected)
+	p.wakeResender()
 }
 
-// wait has a slot sent by the retrier.
-func (p *Publisher) wait(s *slot) {
-	if !s.waits {
-		s.waits = true
-		p.waiting = append(p.waiting, s)
+// isPermanent reports whether a resend would be refused as well.
+func isPermanent(err error) bool {
+	_, mixup := errors.AsType[*streamMixupError](err)
+	return mixup || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrHeadersNotSupported)
+}
+
+// leave takes a slot out of the window.
+func (p *Publisher) leave(s *slot) {
+	switch s.state {
+	case slotSent:
+		p.inFlight--
+	case slotQueued:
+		p.queue = slices.DeleteFunc(p.queue, func(q *slot) bool { return q == s })
 	}
 }
 
-func (p *Publisher) poke() {
+// enqueue has the resender send a slot again, in the order of the slots.
+func (p *Publisher) enqueue(s *slot) {
+	p.leave(s)
+	s.state = slotQueued
+	i, _ := slices.BinarySearchFunc(p.queue, s, func(a, b *slot) int { return cmp.Compare(a.id, b.id) })
+	p.queue = slices.Insert(p.queue, i, s)
+}
+
+// done ends a slot, once.
+func (p *Publisher) done(s *slot, o mta.Outcome) {
+	p.mu.Lock()
+	if s.state == slotDone {
+		p.mu.Unlock()
+		return
+	}
+	p.leave(s)
+	s.state = slotDone
+	now := p.now()
+	p.mu.Unlock()
+	if p.options.Done != nil {
+		p.options.Done(Receipt{s.chunk, o, now - s.begun})
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.slots, s.id) // only now: Flush must not return before the call above
+	p.bytes -= s.cost
+	p.progress = now
+	p.totals.Messages++
+	p.totals.Records += int64(s.chunk.Records)
+	p.totals.Blank += int64(s.chunk.Blank)
+	p.totals.Outcome = p.totals.Outcome.Add(o)
+	if p.inFlight+len(p.queue) == 0 {
+		p.refusals.clear() // no message is left to probe with
+	}
+	p.notify()
+}
+
+// resend runs until the publisher ends. It resends what was refused or
+// presumed lost, within the window and with a backoff.
+func (p *Publisher) resend(ctx context.Context) {
+	for {
+		timer := time.NewTimer(p.nextLook())
+		select {
+		case <-p.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+		if !p.conn.nc.IsConnected() {
+			continue // what is in flight is presumed lost after the reconnect
+		}
+		if s, at := p.findLost(); s != nil {
+			p.send(s, at)
+		}
+		for {
+			s, at := p.nextResend()
+			if s == nil {
+				break
+			}
+			p.send(s, at)
+		}
+	}
+}
+
+func (p *Publisher) wakeResender() {
+	if len(p.queue) == 0 {
+		return
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-// isPermanent errors come again however often one tries.
-func isPermanent(err error) bool {
-	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) ||
-		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrHeadersNotSupported)
-}
-
-// done gives back a slot, once, after telling of it.
-func (p *Publisher) done(s *slot, o mta.Outcome) {
-	now := time.Now()
+// nextLook returns how long the resender may sleep.
+func (p *Publisher) nextLook() time.Duration {
 	p.mu.Lock()
-	_, first := p.slots[s]
-	delete(p.slots, s)
-	delete(p.tokens, s.token)
-	p.mu.Unlock()
-	if !first {
-		return
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 || !p.refusals.active() {
+		return lossCheckEvery
 	}
-	if p.options.Done != nil {
-		p.options.Done(Receipt{s.chunk, o, now.Sub(s.begun)})
-	}
+	return min(lossCheckEvery, max(0, p.refusals.until-p.now()))
+}
+
+// nextResend takes the next slot out of the queue, or returns nil if none may
+// be sent now.
+func (p *Publisher) nextResend() (s *slot, at time.Duration) {
 	p.mu.Lock()
-	p.moved = now
-	p.open--
-	p.totals.Messages++
-	p.totals.Records += int64(s.chunk.Records)
-	p.totals.Blank += int64(s.chunk.Blank)
-	p.totals.Outcome = p.totals.Outcome.Add(o)
-	if p.open == 0 {
-		p.drained()
+	defer p.mu.Unlock()
+	now := p.now()
+	limit := p.window.size
+	if p.refusals.active() {
+		limit = 1 // one message probes whether the broker accepts again
 	}
-	p.mu.Unlock()
-	p.window.Release(s.cost)
+	if len(p.queue) == 0 || p.inFlight >= limit || now < p.refusals.until {
+		return nil, 0
+	}
+	s = p.queue[0]
+	p.leave(s)
+	p.inFlight++
+	s.state, s.sent, s.connection = slotSent, now, p.connection()
+	return s, now
 }
 
-// drained tells those who wait for it that there is nothing left in flight.
-func (p *Publisher) drained() {
-	p.fullness.end(roomAgain)
-	if p.idle != nil {
-		close(p.idle)
-		p.idle = nil
-	}
-}
-
-// retry sends what waits, while there is a broker to send it to. While the
-// queue is full it sends one message at a time, to see whether there is room
-// again: all of them would keep the broker busy with refusing.
-func (p *Publisher) retry(ctx context.Context) {
-	delay := retryAfter
-	for {
-		select {
-		case <-p.wake:
-		case <-ctx.Done():
-			return
-		}
-		if !sleep(ctx, delay) || !p.awaitBroker(ctx) {
-			return
-		}
-		p.mu.Lock()
-		again := p.waiting
-		if p.full {
-			delay = min(2*delay, retryAtMost)
-			again = again[:min(1, len(again))]
-		} else {
-			delay = retryAfter
-		}
-		p.waiting = p.waiting[len(again):]
-		if len(p.waiting) == 0 {
-			p.waiting = nil // or the array behind it would only ever grow
-		}
-		p.mu.Unlock()
-		for _, s := range again {
-			p.send(s)
+// findLost queues every message that is presumed lost. If the broker has
+// answered nothing for a while, it returns the oldest message in flight, to be
+// resent as a probe.
+func (p *Publisher) findLost() (probe *slot, at time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	connection := p.connection()
+	var oldest *slot
+	for _, s := range p.slots {
+		switch {
+		case s.state != slotSent:
+		case s.connection < connection || p.losses.overtaken(s.sent):
+			p.enqueue(s)
+		case oldest == nil || s.sent < oldest.sent:
+			oldest = s
 		}
 	}
-}
-
-// accepted notes that the broker takes messages.
-func (p *Publisher) accepted() {
-	p.trouble.end("the broker takes rows again")
-	if p.full {
-		p.full = false
-		p.poke()
+	now := p.now()
+	if oldest == nil || !p.losses.probe(oldest.sent, now, p.inFlight) {
+		return nil, 0
 	}
-	// A queue that is read more slowly than it is filled gets and loses room
-	// many times a second. That is one state, not many.
-	if len(p.waiting) == 0 && time.Since(p.lastFull) > fullFor {
-		p.fullness.end(roomAgain)
-	}
-}
-
-const (
-	roomAgain = "there is room in the queue again"
-	fullFor   = time.Second
-)
-
-// awaitBroker waits while the broker is away.
-func (p *Publisher) awaitBroker(ctx context.Context) bool {
-	for !p.conn.nc.IsConnected() {
-		if !sleep(ctx, pollInterval) {
-			return false
-		}
-	}
-	return true
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	oldest.sent, oldest.connection = now, connection
+	return oldest, now
 }

@@ -15,10 +15,10 @@ import (
 	"turnstile/internal/mta"
 )
 
-// A leader takes messages in place of the stream, and answers as it likes.
+// A leader receives messages in place of the stream, and counts them.
 type leader struct {
 	mu    sync.Mutex
-	lines map[string]int // how often each came
+	lines map[string]int // how often each line came
 }
 
 func (l *leader) most() (most, lines int) {
@@ -31,8 +31,8 @@ func (l *leader) most() (most, lines int) {
 }
 
 // lead deletes the stream and answers in its place. The n-th message, from 1,
-// is answered if answer says so.
-func lead(t *testing.T, c *Conn, answer func(n int) bool) *leader {
+// gets the answer, if there is one.
+func lead(t *testing.T, c *Conn, answer func(n int) string) *leader {
 	t.Helper()
 	if err := c.js.DeleteStream(t.Context(), Name); err != nil {
 		t.Fatal(err)
@@ -44,8 +44,8 @@ func lead(t *testing.T, c *Conn, answer func(n int) bool) *leader {
 		l.mu.Lock()
 		l.lines[m.Header.Get(lineHeader)]++
 		l.mu.Unlock()
-		if answer(n) {
-			if err := m.Respond(fmt.Appendf(nil, `{"stream":%q,"seq":%d}`, Name, n)); err != nil {
+		if a := answer(n); a != "" {
+			if err := m.Respond([]byte(a)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -56,33 +56,40 @@ func lead(t *testing.T, c *Conn, answer func(n int) bool) *leader {
 	return l
 }
 
-// What a leader took with it is found when a later message is answered, and
-// is not sent over and over until then.
+func pubAck(n int) string { return fmt.Sprintf(`{"stream":%q,"seq":%d}`, Name, n) }
+
+// Messages lost with a leader are found once a later one is acknowledged. Until
+// then only one at a time is resent.
 func TestLostWithTheLeader(t *testing.T) {
 	t.Parallel() // it is mostly waiting
 	b := startBroker(t, 64<<20)
 	c, log := connect(t, b)
 	p := publisher(t, c, PublisherOptions{patience: 600 * time.Millisecond})
-	l := lead(t, c, func(n int) bool { return n > 102 }) // two asked in vain, too
+	l := lead(t, c, func(n int) string {
+		if n <= startWindow+2 { // two probes in vain, too
+			return ""
+		}
+		return pubAck(n)
+	})
 	publish(t, p, 2, 101)
 	flush(t, p)
 	if most, lines := l.most(); lines != 100 || most > 3 {
 		t.Errorf("%d lines came, one of them %d times", lines, most)
 	}
-	if log.count("does not answer") != 1 || log.count("takes rows again") != 1 {
+	if log.count("does not answer") != 1 || log.count("broker answers again") != 1 {
 		t.Error("want each said once")
 	}
 }
 
-// A broker that is slow gets nothing twice, however long each message waits.
+// A slow broker gets no message twice, however long each one waits.
 func TestSlowIsNotLost(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, 64<<20)
 	c, _ := connect(t, b)
 	p := publisher(t, c, PublisherOptions{patience: time.Second})
-	l := lead(t, c, func(int) bool {
+	l := lead(t, c, func(n int) string {
 		<-time.After(25 * time.Millisecond)
-		return true
+		return pubAck(n)
 	})
 	publish(t, p, 2, 121)
 	flush(t, p)
@@ -184,19 +191,23 @@ func TestNoCopiesWhileNobodyReads(t *testing.T) {
 	until(t, "all are acknowledged", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for s := range p.slots {
-			if s.acked.IsZero() {
+		for _, s := range p.slots {
+			if s.state != slotAcked {
 				return false
 			}
-			s.acked = s.acked.Add(-confirmWithin - time.Second) // long ago
+			s.acked -= confirmWithin + time.Second // long ago
 		}
 		return true
 	})
-	p.resend(func(*slot) bool { return false })
+	s, err := c.Stream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.resendUnconfirmed(s.CachedInfo().State, false)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) != 0 {
-		t.Errorf("%d messages are sent again while they are still in the queue", len(p.waiting))
+	if len(p.queue) != 0 {
+		t.Errorf("%d messages are resent while they are still in the queue", len(p.queue))
 	}
 }
 

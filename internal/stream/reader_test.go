@@ -134,13 +134,18 @@ func TestFullQueue(t *testing.T) {
 	c, log := connect(t, b)
 	p := publisher(t, c, PublisherOptions{})
 	const n = 40
-	for line := 2; line < 2+n; line++ {
-		big := chunk(line)
-		big.Data = make([]byte, 20<<10)
-		if err := p.Publish(t.Context(), big); err != nil {
-			t.Fatal(err)
+	sent := make(chan error, 1)
+	go func() {
+		for line := 2; line < 2+n; line++ {
+			big := chunk(line)
+			big.Data = make([]byte, 20<<10)
+			if err := p.Publish(t.Context(), big); err != nil {
+				sent <- err
+				return
+			}
 		}
-	}
+		sent <- nil
+	}()
 	until(t, "it says that the queue is full", func() bool { return log.count("queue is full") > 0 })
 	if first, ok := p.First("a.csv"); !ok || first < 2 {
 		t.Errorf("the first line not done: %d, %v", first, ok)
@@ -150,6 +155,9 @@ func TestFullQueue(t *testing.T) {
 	}
 	r := reader(t, c, "db1")
 	take(t, r, n)
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
 	flush(t, p)
 	// Once, unless the machine is so slow that it was over for a while.
 	if full, room := log.count("queue is full"), log.count("room in the queue again"); full != room || full > 3 {

@@ -164,7 +164,6 @@ func (q *Requester) ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 }
 
 func outcome(answer *nats.Msg) (mta.Outcome, error) {
-	const noResponders = "503"
 	if len(answer.Data) == 0 && answer.Header.Get("Status") == noResponders {
 		return mta.Outcome{}, ErrNoConsumer
 	}
