@@ -33,24 +33,38 @@ about ten seconds. Describe your own program, and it compares the strategies for
   contention --format json --output result.json    for a program, and to keep`
 
 const formatsManual = `JSON (--format json): one document,
-  {"about":{},"interrupted":false,"trials":[],"findings":[]}
+  {"version":1,"about":{},"about_line":"","warning":"","interrupted":false,"trials":[],"findings":[]}
 with one object a trial, in the order task, processes, strategy as typed:
-  strategy, processes, rows_per_process (null with --for), rows_per_transaction, task_ms,
-  busy_timeout_ms, journal_mode, synchronous: what was asked for
+  strategy, processes, rows_per_process (null with --for), for_ms (null without),
+  rows_per_transaction, task_ms, busy_timeout_ms, offered_rows_per_second, deadline_ms (null if not
+  given), introduction, journal_mode, synchronous: what was asked for
   asked, stored (counted in the database), lost (failed, or owned by a process that died),
   unaccounted (asked - stored - lost; anything but 0 is exit status 1): rows
   errors: transactions by SQLite's extended result code, {} if there were none
   seconds: from the start barrier to the last row in the table
   published_seconds: to the last row on the queue's disk, null without a queue
   rows_per_second: stored rows by seconds
-  wait_ms {p50, p99, max}: from when a row is ready to its commit or failure, less the task; p99
-  is null under 100 samples
+  wait_ms {p50, p99, max, samples, worst}: from when a row is ready to its commit or failure, less
+  the task; p99 is null under 100 samples; worst is the process that waited longest
   per_process {min, max}: fewest and most rows of a process, with --rows when the first process
-  was done; fairness: Jain's index of the same (1: even, 1/n: one process has all)
+  was done; fairness: Jain's index of the same (1: even, 1/n: one process has all);
+  process_results: [{process, rows, busy, max_wait_ms}]
   lock_held_ms: hold time of the lock, all holders together; holders: [{process, pid, holds,
   held_ms, longest_ms}], the longest hold time first
+  lock_wait_ms {total, nobody_held, held_while_waiting}: all waits for SQLite's lock added up, the
+  part in which no process held it, and how long it was held while another process waited
+  busy_waits: the longest waits of each process that ended with SQLITE_BUSY: [{process, row, code,
+  at_ms, waited_ms, holders: [{process, held_ms, holds}], nobody_ms, observed: {process, pid, lock,
+  external}}]; observed is what the operating system's table of locks showed, or null
+  deaths: [{process, how, rows}]; start_spread_ms, restart_spreads_ms; interrupted, timed_out
   repeat: how often the trial ran; the figures are those of the run with the median
   rows_per_second, range has the [least, most] of all runs, {} for one run
+  recording: what each process did when, {version, source, title, zero, lanes, notes, series,
+  dropped}. A lane has process, pid, waits_for (lock, turn, queue or commit) and its events as
+  columns of microseconds: ready since the end of the event before; wants, begun (has the lock),
+  released and end each since the time before it in the same event, -1 where it did not come to
+  it; first, rows, task, code and unfinished (indexes) only where they say something. At most
+  200,000 events: of more, dropped says how many there were, and which are here
 CSV has one line a trial, Markdown a table a size. Findings and the recommendation are sentences.`
 
 type config struct {

@@ -26,6 +26,7 @@ type connection struct {
 	db         *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+	released   func() // called when COMMIT or ROLLBACK has returned
 }
 
 // dsn names the file and its settings. They belong there: a PRAGMA executed
@@ -54,7 +55,7 @@ func (p *process) connect() (*connection, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &connection{db, conn, map[string]*sql.Stmt{}}, nil
+	return &connection{db, conn, map[string]*sql.Stmt{}, p.rec.released}, nil
 }
 
 func (c *connection) close() error { return errors.Join(c.conn.Close(), c.db.Close()) }
@@ -78,6 +79,7 @@ func (c *connection) transaction(begin string, body func() error) error {
 	if err := c.exec(begin); err != nil {
 		return err
 	}
+	defer c.released()
 	err := body()
 	if err == nil {
 		err = c.exec("COMMIT")

@@ -132,6 +132,7 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 	}
 	traces, writer := c.traces()
 	t = report.Measure(s, traces, writer, stored, ctx.Err() != nil)
+	t.Recording.Zero = zero.UTC().Round(0)
 	o.addTo(&t, zero, traces)
 	return t, nil
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func TestEveryStrategyHasAStart(t *testing.T) {
 func TestEventSurvivesItsLine(t *testing.T) {
 	for _, r := range []report.Event{
 		{},
-		{First: 7, Rows: 3, Ready: ms, Wants: 2 * ms, Begun: -1, End: 5 * ms, Task: ms, Code: 517},
+		{First: 7, Rows: 3, Ready: ms, Wants: 2 * ms, Begun: -1, Released: -1, End: 5 * ms, Task: ms, Code: 517},
 		{First: math.MaxUint32, Rows: 1, Wants: -1, Begun: -1, End: time.Hour, Unfinished: true},
 	} {
 		got, err := parseEvent(strings.TrimSuffix(string(appendEvent(nil, r)), "\n"))
@@ -38,7 +39,7 @@ func TestEventSurvivesItsLine(t *testing.T) {
 			t.Errorf("got %+v, %v; want %+v", got, err, r)
 		}
 	}
-	for _, bad := range []string{"", "event 1", "event 1 2 3 4 5 6 7 8 x", "other 1 2 3 4 5 6 7 8 9"} {
+	for _, bad := range []string{"", "event 1", "event 1 2 3 4 5 6 7 8 9 x", "other 1 2 3 4 5 6 7 8 9 10"} {
 		if _, err := parseEvent(bad); err == nil {
 			t.Errorf("%q is taken for an event", bad)
 		}
@@ -86,6 +87,51 @@ func TestRowsAreDistributedOnce(t *testing.T) {
 			if !seen[nthRow(s, n)] {
 				t.Errorf("the queue has row %d, which no process has", nthRow(s, n))
 			}
+		}
+	}
+}
+
+// TestHoldEndsWithTheTransaction: the lock is free when COMMIT or ROLLBACK has
+// returned, and not only when the connection is closed.
+func TestHoldEndsWithTheTransaction(t *testing.T) {
+	dir := t.TempDir()
+	s := report.Setting{Strategy: "direct", Processes: 1, Rows: 2, PerTransaction: 1, Sync: "full", BusyTimeout: time.Second}
+	if err := createDatabase(t.Context(), dir, s); err != nil {
+		t.Fatal(err)
+	}
+	for name, fail := range map[string]error{"COMMIT": nil, "ROLLBACK": errors.New("no")} {
+		n := len(name) - len("COMMIT") // a row of its own
+		var out bytes.Buffer
+		p := &process{job: job{Setting: s, Process: 1, Database: databasePath(dir)}, rec: newRecorder(&out, false)}
+		p.rec.zero = time.Now()
+		p.rec.begin(0, 1, 0)
+		p.wants()
+		db, err := p.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.transaction("BEGIN", func() error {
+			if err := db.insert(rowOf(s, 1, n)); err != nil {
+				return err
+			}
+			p.hasLock()
+			return fail
+		})
+		if !errors.Is(err, fail) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * ms) // stands for closing the connection
+		p.rec.end(0)
+		if err := errors.Join(db.close(), p.rec.finish(1)); err != nil {
+			t.Fatal(err)
+		}
+		line, _, _ := strings.Cut(out.String(), "\n")
+		e, err := parseEvent(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Begun < e.Wants || e.Released < e.Begun || e.End < e.Released+5*ms {
+			t.Errorf("%s: the hold does not end with it: %+v", name, e)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (r *recorder) begin(first, rows int, ready time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.open = true
-	r.current = report.Event{First: first, Rows: rows, Ready: ready, Wants: -1, Begun: -1}
+	r.current = report.Event{First: first, Rows: rows, Ready: ready, Wants: -1, Begun: -1, Released: -1}
 }
 
 func (r *recorder) wants() {
@@ -66,6 +66,16 @@ func (r *recorder) hasLock() {
 	if r.current.Begun < 0 { // the first row of the transaction took it
 		r.current.Begun = r.since()
 		r.writeStep(stepBegun, r.current.Begun)
+	}
+}
+
+// released records that COMMIT or ROLLBACK has returned. It may be called
+// without a lock.
+func (r *recorder) released() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current.Begun >= 0 {
+		r.current.Released = r.since()
 	}
 }
 
@@ -144,7 +154,7 @@ func (r *recorder) flush() {
 	}
 }
 
-// appendEvent appends an event as a line: "event" and nine numbers, times in
+// appendEvent appends an event as a line: "event" and ten numbers, times in
 // microseconds. It is short because there may be a hundred thousand a second.
 func appendEvent(b []byte, e report.Event) []byte {
 	b = append(b, "event"...)
@@ -153,7 +163,7 @@ func appendEvent(b []byte, e report.Event) []byte {
 		unfinished = 1
 	}
 	for _, n := range [...]int64{
-		int64(e.First), int64(e.Rows), micros(e.Ready), micros(e.Wants), micros(e.Begun), micros(e.End),
+		int64(e.First), int64(e.Rows), micros(e.Ready), micros(e.Wants), micros(e.Begun), micros(e.Released), micros(e.End),
 		micros(e.Task), int64(e.Code), unfinished,
 	} {
 		b = strconv.AppendInt(append(b, ' '), n, 10)
@@ -162,7 +172,7 @@ func appendEvent(b []byte, e report.Event) []byte {
 }
 
 func parseEvent(line string) (report.Event, error) {
-	var n [9]int64
+	var n [10]int64
 	fields := strings.Fields(line)
 	if len(fields) != len(n)+1 || fields[0] != "event" {
 		return report.Event{}, fmt.Errorf("lab: not an event: %q", line)
@@ -175,7 +185,7 @@ func parseEvent(line string) (report.Event, error) {
 	}
 	return report.Event{
 		First: int(n[0]), Rows: int(n[1]), Ready: fromMicros(n[2]), Wants: fromMicros(n[3]), Begun: fromMicros(n[4]),
-		End: fromMicros(n[5]), Task: fromMicros(n[6]), Code: int(n[7]), Unfinished: n[8] == 1,
+		Released: fromMicros(n[5]), End: fromMicros(n[6]), Task: fromMicros(n[7]), Code: int(n[8]), Unfinished: n[9] == 1,
 	}, nil
 }
 

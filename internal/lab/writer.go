@@ -20,7 +20,10 @@ const batchRows = 20_000 // as the consumer's
 // pipeline's consumer does, through the same ingest and the same store.
 func (p *process) runWriter(ctx context.Context) (err error) {
 	quiet := slog.New(slog.DiscardHandler)
-	db, err := store.Open(ctx, p.job.Database, store.Options{BusyTimeout: p.job.BusyTimeout, Unsafe: p.job.Sync == "normal", Log: quiet})
+	db, err := store.Open(ctx, p.job.Database, store.Options{
+		BusyTimeout: p.job.BusyTimeout, Unsafe: p.job.Sync == "normal", Log: quiet,
+		Begun: p.rec.hasLock, Ended: p.rec.released,
+	})
 	if err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func (p *process) runWriter(ctx context.Context) (err error) {
 	p.drain = func() error { return waitDrained(ctx, reader, stop) }
 	done := make(chan error, 1)
 	go func() {
-		err := ingest.Run(ctx, mergeMessages(taking, reader, requests), timedStore{db, p.rec}, ingest.Options{Rows: batchRows, Log: quiet})
+		err := ingest.Run(ctx, mergeMessages(taking, reader, requests), &timedStore{DB: db, rec: p.rec}, ingest.Options{Rows: batchRows, Log: quiet})
 		done <- errors.Join(err, requests.Close(), reader.Close())
 	}()
 	if err := p.waitForEnd(ctx, done, p.job.Limit()+2*drainLimit); err != nil {
@@ -95,16 +98,17 @@ func waitDrained(ctx context.Context, reader *stream.Reader, stop func()) error 
 	}
 }
 
-// timedStore records when the store held the lock, and for how many rows.
+// timedStore records each write of the store, and for how many rows. The store
+// itself tells when it has the lock and when it has released it.
 type timedStore struct {
 	*store.DB
-	rec *recorder
+	rec  *recorder
+	rows int // so far
 }
 
-func (s timedStore) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
-	s.rec.begin(0, b.Rows(), s.rec.since())
+func (s *timedStore) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
+	s.rec.begin(s.rows, b.Rows(), s.rec.since())
 	s.rec.wants()
-	s.rec.hasLock() // no other process wants it
 	// A context that can end costs the driver a goroutine a statement.
 	outcomes, err := s.DB.Write(context.WithoutCancel(ctx), b)
 	for _, o := range outcomes {
@@ -117,5 +121,6 @@ func (s timedStore) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, err
 		return outcomes, err
 	}
 	s.rec.end(code)
+	s.rows += b.Rows()
 	return outcomes, err
 }

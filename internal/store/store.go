@@ -35,6 +35,9 @@ type Options struct {
 	// Unsafe commits with synchronous=NORMAL, where a power cut may undo the
 	// last commits. It exists for comparisons only.
 	Unsafe bool
+	// Begun and Ended are called when a write transaction has the lock, and
+	// when it no longer has it. The lab measures by them; both may be nil.
+	Begun, Ended func()
 }
 
 func (o Options) withDefaults() Options {
@@ -46,6 +49,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Warn == nil {
 		o.Warn = func(error) {}
+	}
+	if o.Begun == nil {
+		o.Begun = func() {}
+	}
+	if o.Ended == nil {
+		o.Ended = func() {}
 	}
 	return o
 }

@@ -22,8 +22,13 @@ func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
 	if err := d.connect(ctx); err != nil {
 		return nil, err
 	}
-	if err := inWriteTx(ctx, d.conn, w.run); err != nil {
-		return nil, errors.Join(fmt.Errorf("store: write %d rows: %w", b.Rows(), err), d.disconnect())
+	err := inWriteTx(ctx, d.conn, w.run)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("store: write %d rows: %w", b.Rows(), err), d.disconnect())
+	}
+	d.Ended()
+	if err != nil {
+		return nil, err
 	}
 	if err := d.checkFile(); err != nil {
 		return nil, err
@@ -54,6 +59,7 @@ type writeTx struct {
 
 // run is what happens between BEGIN and COMMIT.
 func (w *writeTx) run() error {
+	w.Begun()
 	var version int64
 	if err := w.queryInt(w.ctx, &version, "PRAGMA data_version"); err != nil {
 		return err

@@ -7,31 +7,73 @@ import (
 
 // Event is what became of one transaction: of its row, or of its rows. Times
 // are since the start barrier; -1 means that it did not come to it.
+//
+//	Ready    the rows could have been written
+//	Wants    it began to wait: for the lock, its turn, the queue or the commit
+//	Begun    it had the lock
+//	Released COMMIT or ROLLBACK had returned: it no longer had the lock
+//	End      committed or failed, and its connection closed if it does that
+//
+// Each time is at or after the one before. A strategy with a queue has no Begun
+// and Released: its writer has them.
 type Event struct {
 	First int // of its rows, counted from 0 for each process
 	Rows  int
 
-	Ready time.Duration // the rows could have been written
-	Wants time.Duration // began to ask for the lock, or for the queue
-	Begun time.Duration // has the lock
-	End   time.Duration // committed or failed
-	Task  time.Duration // of all its rows together
-	Code  int           // SQLite's extended result code; 0 is success
+	Ready, Wants, Begun, Released, End time.Duration
 
-	// Unfinished: time ran out before the transaction ended. The wait so far
-	// counts; how it would have ended is not known.
+	Task time.Duration // of all its rows together
+	Code int           // SQLite's extended result code; 0 is success
+
+	// Unfinished: time ran out before the transaction ended. What it did until
+	// then counts; how it would have ended is not known.
 	Unfinished bool
+
+	// Lock is SQLite's name of the lock that was held, where an observer saw
+	// it: "reserved", "exclusive". Processes do not know it themselves.
+	Lock string
 }
 
-// Wait returns how long each row of the event waited.
-func (e Event) Wait() time.Duration { return max(0, e.End-e.Ready-e.Task) }
+// Wait returns how long each row of the event waited: the time from Ready to
+// End, less the task. Of an unfinished event, the task and the time in which it
+// held the lock are no wait.
+func (e Event) Wait() time.Duration {
+	wait := e.End - e.Ready - e.Task
+	switch {
+	case e.Unfinished && e.Wants < 0:
+		return 0
+	case e.Unfinished && e.Begun >= 0:
+		wait = min(wait, e.Begun-e.Ready)
+	}
+	return max(0, wait)
+}
+
+// LockWait returns the part of the event in which it waited for the lock.
+func (e Event) LockWait() (from, to time.Duration) {
+	switch {
+	case e.Wants < 0:
+		return 0, 0
+	case e.Begun < 0:
+		return e.Wants, e.End
+	}
+	return e.Wants, e.Begun
+}
+
+// Hold returns the part of the event in which it held the lock.
+func (e Event) Hold() (from, to time.Duration) {
+	switch {
+	case e.Begun < 0:
+		return 0, 0
+	case e.Released < 0:
+		return e.Begun, e.End
+	}
+	return e.Begun, e.Released
+}
 
 // Held returns how long the transaction held the lock.
 func (e Event) Held() time.Duration {
-	if e.Begun < 0 {
-		return 0
-	}
-	return e.End - e.Begun
+	from, to := e.Hold()
+	return to - from
 }
 
 // Done says whether the rows were written, as far as the process knows.
@@ -52,10 +94,3 @@ type Trace struct {
 
 // WriterName is the name of the single writer's process.
 const WriterName = "writer"
-
-// Lane is the events of one process as they are kept in a trial.
-type Lane struct {
-	Process string
-	PID     int
-	Events  []Event
-}

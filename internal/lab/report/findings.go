@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // finding is a sentence about the trials of one size, or of all ("").
@@ -25,7 +26,7 @@ func Findings(trials []Trial) []string {
 	var sentences []string
 	for _, find := range []func([]Trial) []finding{
 		unaccountedRows, deaths, deadlines, unevenStarts, externalHolders, otherErrors,
-		introduction, busyErrors, starvation, taskInTransaction, confirmedGain, noQueueNeeded,
+		introduction, busyErrors, starvation, taskInTransaction, freeLock, confirmedGain, noQueueNeeded,
 		queuedCost, manyConsumers, allStored, offeredLoad,
 	} {
 		for _, f := range find(trials) {
@@ -136,7 +137,7 @@ func introduction(trials []Trial) []finding {
 	b := longest(with.Busy)
 	return []finding{{text: fmt.Sprintf("the introduction: without a task all %d rows are stored; with a task of %s inside the transaction "+
 		"%d of %d are lost to \"database is locked\". %s waited %s%s.", without.Asked, exactTime(with.Task), with.Lost, with.Asked,
-		b.Process, roundTime(b.Waited), heldMeanwhile(b.Holders))}}
+		b.Process, roundTime(b.Waited), heldMeanwhile(b))}}
 }
 
 // busyErrors says of each strategy how many rows SQLITE_BUSY cost it, in the
@@ -169,7 +170,7 @@ func busyErrors(trials []Trial) []finding {
 	}
 	s := fmt.Sprintf("\"database is locked\": %s.", joinNames(lost))
 	if worstIn.Asked > 0 {
-		s += fmt.Sprintf(" The longest wait: %s of %s waited %s%s.", worst.Process, worstIn.Strategy, roundTime(worst.Waited), heldMeanwhile(worst.Holders))
+		s += fmt.Sprintf(" The longest wait: %s of %s waited %s%s.", worst.Process, worstIn.Strategy, roundTime(worst.Waited), heldMeanwhile(worst))
 	}
 	return []finding{{text: s}}
 }
@@ -285,6 +286,25 @@ func percentage(part, whole float64) string {
 		return "all"
 	}
 	return fmt.Sprintf("%.0f %%", 100*part/whole)
+}
+
+// freeLock says how much of the waiting for the lock was in vain: SQLite polls,
+// so a waiter may sleep while the lock is free. It is told of the trial with
+// the most of it.
+func freeLock(trials []Trial) []finding {
+	var worst Trial
+	for _, t := range trials {
+		if !t.Introduction && t.LockWait.Free > worst.LockWait.Free {
+			worst = t
+		}
+	}
+	w := worst.LockWait
+	if w.Free < 100*time.Millisecond || w.Free < w.Total/20 {
+		return nil
+	}
+	return []finding{{size: worst.Size(), text: fmt.Sprintf("the processes of %s waited %s for the lock in all, and for %s of that time nobody held it: "+
+		"SQLite does not queue its waiters, they poll and sleep up to 100 ms in between.", worst.Strategy, roundTime(w.Total),
+		percentage(w.Free.Seconds(), w.Total.Seconds()))}}
 }
 
 // manyConsumers compares many consumers of one queue with a single writer.
@@ -466,13 +486,13 @@ func offeredLoad(trials []Trial) []finding {
 	return []finding{{text: "waits count from when a row is due, even if its process is still busy with an earlier one: there is no coordinated omission."}}
 }
 
-// heldMeanwhile says who held the lock during a wait.
-func heldMeanwhile(holders []HeldMeanwhile) string {
-	if len(holders) == 0 {
+// heldMeanwhile says who held the lock during a wait, and how long nobody did.
+func heldMeanwhile(w BusyWait) string {
+	if len(w.Holders) == 0 {
 		return ""
 	}
 	var who []string
-	for i, h := range holders[:min(3, len(holders))] {
+	for i, h := range w.Holders[:min(3, len(w.Holders))] {
 		verb := ""
 		if i == 0 {
 			verb = "held the lock "
@@ -482,6 +502,9 @@ func heldMeanwhile(holders []HeldMeanwhile) string {
 			in = fmt.Sprintf(" in %d transactions", h.Holds)
 		}
 		who = append(who, fmt.Sprintf("%s %sfor %s%s", h.Process, verb, roundTime(h.Held), in))
+	}
+	if w.Free >= time.Millisecond {
+		who = append(who, "nobody for "+roundTime(w.Free))
 	}
 	return " while " + joinNames(who)
 }

@@ -98,7 +98,13 @@ func TestFindings(t *testing.T) {
 			[]string{"short alone gives 75 % of the gain of queued (200 rows/s)."},
 			nil,
 		},
-		{"consumers locked out", []Trial{made("consumers", 40, busyOnce)}, []string{lockBack, "got SQLITE_BUSY once"}, []string{"a single writer behind"}},
+		{
+			"the lock is free while processes wait",
+			[]Trial{made("immediate", 40, func(t *Trial) { t.LockWait = LockWait{Total: 2 * time.Second, Free: 500 * ms} })},
+			[]string{"The processes of immediate waited 2.0 s for the lock in all, and for 25 % of that time nobody held it"}, nil,
+		},
+		{"the lock is hardly ever free", []Trial{made("immediate", 40, func(t *Trial) { t.LockWait = LockWait{Total: 9 * time.Second, Free: 200 * ms} })}, nil, []string{"nobody held it"}},
+		{"consumers get SQLITE_BUSY", []Trial{made("consumers", 40, busyOnce)}, []string{lockBack, "got SQLITE_BUSY once"}, []string{"a single writer behind"}},
 		{
 			"consumers slow",
 			[]Trial{made("consumers", 40), made("queued", 170)},

@@ -65,16 +65,16 @@ func busyOnce(t *Trial) {
 func introductionRecordings() []recording {
 	return []recording{
 		{Trace: Trace{Process: "P1", Number: 1, PID: 101, Ended: true, Taken: 2, EndAt: 606 * ms}, list: []Event{
-			{Rows: 1, Wants: 0, Begun: 2 * ms, Task: 300 * ms, End: 303 * ms},
-			{First: 1, Rows: 1, Ready: 303 * ms, Wants: 303 * ms, Begun: 304 * ms, Task: 300 * ms, End: 606 * ms},
+			{Rows: 1, Wants: 0, Begun: 2 * ms, Task: 300 * ms, Released: 302 * ms, End: 303 * ms},
+			{First: 1, Rows: 1, Ready: 303 * ms, Wants: 303 * ms, Begun: 304 * ms, Task: 300 * ms, Released: 605 * ms, End: 606 * ms},
 		}},
 		{Trace: Trace{Process: "P2", Number: 2, PID: 102, Ended: true, Taken: 2, EndAt: 920 * ms}, list: []Event{
-			{Rows: 1, Wants: 0, Begun: -1, End: 503 * ms, Code: 5},
-			{First: 1, Rows: 1, Ready: 503 * ms, Wants: 503 * ms, Begun: 618 * ms, Task: 300 * ms, End: 920 * ms},
+			{Rows: 1, Wants: 0, Begun: -1, Released: -1, End: 503 * ms, Code: 5},
+			{First: 1, Rows: 1, Ready: 503 * ms, Wants: 503 * ms, Begun: 618 * ms, Task: 300 * ms, Released: 919 * ms, End: 920 * ms},
 		}},
 		{Trace: Trace{Process: "P3", Number: 3, PID: 103, Ended: true, Taken: 2, EndAt: 1250 * ms}, list: []Event{
-			{Rows: 1, Wants: 1 * ms, Begun: -1, End: 504 * ms, Code: 5},
-			{First: 1, Rows: 1, Ready: 504 * ms, Wants: 504 * ms, Begun: 948 * ms, Task: 300 * ms, End: 1250 * ms},
+			{Rows: 1, Wants: 1 * ms, Begun: -1, Released: -1, End: 504 * ms, Code: 5},
+			{First: 1, Rows: 1, Ready: 504 * ms, Wants: 504 * ms, Begun: 948 * ms, Task: 300 * ms, Released: 1249 * ms, End: 1250 * ms},
 		}},
 	}
 }
@@ -91,8 +91,8 @@ func fixedReport() Report {
 	for p := 1; p <= 3; p++ {
 		at := time.Duration(p) * ms
 		quick = append(quick, recording{Trace: Trace{Process: fmt.Sprint("P", p), Number: p, PID: 100 + p, Ended: true, Taken: 2, EndAt: 10 * ms}, list: []Event{
-			{Rows: 1, Begun: at, End: at + 2*ms},
-			{First: 1, Rows: 1, Ready: at + 2*ms, Wants: at + 2*ms, Begun: at + 3*ms, End: at + 6*ms},
+			{Rows: 1, Begun: at, Released: at + 2*ms, End: at + 2*ms},
+			{First: 1, Rows: 1, Ready: at + 2*ms, Wants: at + 2*ms, Begun: at + 3*ms, Released: at + 6*ms, End: at + 6*ms},
 		}})
 	}
 	all := StoredRows{1: {0b11}, 2: {0b11}, 3: {0b11}}

@@ -1,23 +1,34 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
+// DocumentVersion is the version of the JSON document. Keys may be added
+// within a version.
+const DocumentVersion = 1
+
 // document is the report for a program. Its keys are a contract: they are
-// documented in the command's manual and tested by a golden file.
+// documented in the command's manual and tested by a golden file. It has all
+// that is needed to make the report again.
 type document struct {
+	Version     int        `json:"version"`
 	About       any        `json:"about"`
+	AboutLine   string     `json:"about_line"`
+	Warning     string     `json:"warning"`
 	Interrupted bool       `json:"interrupted"`
 	Trials      []trialDoc `json:"trials"`
 	Findings    []string   `json:"findings"`
@@ -27,9 +38,13 @@ type trialDoc struct {
 	Strategy       string                `json:"strategy"`
 	Processes      int                   `json:"processes"`
 	Rows           *int                  `json:"rows_per_process"`
+	For            *float64              `json:"for_ms"`
 	PerTransaction int                   `json:"rows_per_transaction"`
 	Task           float64               `json:"task_ms"`
 	BusyTimeout    float64               `json:"busy_timeout_ms"`
+	Offered        *float64              `json:"offered_rows_per_second"`
+	Deadline       *float64              `json:"deadline_ms"`
+	Introduction   bool                  `json:"introduction"`
 	Journal        string                `json:"journal_mode"`
 	Sync           string                `json:"synchronous"`
 	Asked          int                   `json:"asked"`
@@ -43,21 +58,45 @@ type trialDoc struct {
 	Wait           waitDoc               `json:"wait_ms"`
 	PerProcess     rangeDoc              `json:"per_process"`
 	Fairness       *float64              `json:"fairness"`
+	Processed      []processDoc          `json:"process_results"`
 	Held           float64               `json:"lock_held_ms"`
+	LockWait       lockWaitDoc           `json:"lock_wait_ms"`
 	Holders        []holderDoc           `json:"holders"`
+	Busy           []busyDoc             `json:"busy_waits"`
+	Deaths         []deathDoc            `json:"deaths"`
+	StartSpread    float64               `json:"start_spread_ms"`
+	Restarts       []float64             `json:"restart_spreads_ms"`
+	Interrupted    bool                  `json:"interrupted"`
+	TimedOut       bool                  `json:"timed_out"`
 	Repeat         int                   `json:"repeat"`
 	Range          map[string][2]float64 `json:"range"`
+	Recording      *Recording            `json:"recording"`
 }
 
 type waitDoc struct {
-	P50 *float64 `json:"p50"`
-	P99 *float64 `json:"p99"`
-	Max *float64 `json:"max"`
+	P50     *float64 `json:"p50"`
+	P99     *float64 `json:"p99"`
+	Max     *float64 `json:"max"`
+	Samples int64    `json:"samples"`
+	Worst   string   `json:"worst"`
 }
 
 type rangeDoc struct {
 	Min int `json:"min"`
 	Max int `json:"max"`
+}
+
+type processDoc struct {
+	Process string  `json:"process"`
+	Rows    int     `json:"rows"`
+	Busy    int     `json:"busy"`
+	MaxWait float64 `json:"max_wait_ms"`
+}
+
+type lockWaitDoc struct {
+	Total     float64 `json:"total"`
+	Free      float64 `json:"nobody_held"`
+	Contended float64 `json:"held_while_waiting"`
 }
 
 type holderDoc struct {
@@ -68,44 +107,230 @@ type holderDoc struct {
 	Longest float64 `json:"longest_ms"`
 }
 
+type busyDoc struct {
+	Process  string       `json:"process"`
+	Row      int          `json:"row"`
+	Code     int          `json:"code"`
+	At       float64      `json:"at_ms"`
+	Waited   float64      `json:"waited_ms"`
+	Holders  []heldDoc    `json:"holders"`
+	Free     float64      `json:"nobody_ms"`
+	Observed *observedDoc `json:"observed"`
+}
+
+type heldDoc struct {
+	Process string  `json:"process"`
+	Held    float64 `json:"held_ms"`
+	Holds   int     `json:"holds"`
+}
+
+type observedDoc struct {
+	Process  string `json:"process"`
+	PID      int    `json:"pid"`
+	Lock     string `json:"lock"`
+	External bool   `json:"external"`
+}
+
+type deathDoc struct {
+	Process string `json:"process"`
+	How     string `json:"how"`
+	Ended   int    `json:"rows"`
+}
+
 // JSON writes the report as one document.
 func (r Report) JSON(w io.Writer) error {
-	d := document{About: r.About, Interrupted: r.Interrupted, Trials: []trialDoc{}, Findings: append([]string{}, Findings(r.Trials)...)}
+	d := document{
+		Version: DocumentVersion, About: r.About, AboutLine: r.AboutLine, Warning: r.Warning, Interrupted: r.Interrupted,
+		Trials: []trialDoc{}, Findings: append([]string{}, Findings(r.Trials)...),
+	}
 	if a, ok := Recommend(r.Trials); ok {
 		d.Findings = append(d.Findings, "Recommendation. "+a.Text+" Check it: "+r.checkCommand(a))
 	}
 	for _, t := range r.Trials {
 		d.Trials = append(d.Trials, t.document())
 	}
-	e := json.NewEncoder(w)
+	return writeJSON(w, d)
+}
+
+// writeJSON indents a document, but for the columns of a recording: a line for
+// each of a hundred thousand numbers would help nobody.
+func writeJSON(w io.Writer, document any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(d)
+	if err := e.Encode(document); err != nil {
+		return err
+	}
+	_, err := w.Write(numberLists.ReplaceAllFunc(b.Bytes(), func(list []byte) []byte {
+		return spaces.ReplaceAll(list, nil)
+	}))
+	return err
+}
+
+var (
+	numberLists = regexp.MustCompile(`\[\s+-?[0-9][0-9.,\s-]*\]`)
+	spaces      = regexp.MustCompile(`\s+`)
+)
+
+// Read reads a document that [Report.JSON] wrote.
+func Read(r io.Reader) (Report, error) {
+	var d document
+	if err := json.NewDecoder(r).Decode(&d); err != nil {
+		return Report{}, fmt.Errorf("report: read a result: %w", err)
+	}
+	if d.Version < 1 || d.Version > DocumentVersion {
+		return Report{}, &VersionError{"result", d.Version, DocumentVersion}
+	}
+	report := Report{About: d.About, AboutLine: d.AboutLine, Warning: d.Warning, Interrupted: d.Interrupted}
+	for _, t := range d.Trials {
+		trial, err := t.trial()
+		if err != nil {
+			return Report{}, err
+		}
+		report.Trials = append(report.Trials, trial)
+	}
+	return report, nil
+}
+
+// VersionError is returned for a document of another version of the schema.
+type VersionError struct {
+	Document  string // "result" or "recording"
+	Got, Want int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("report: the %s has version %d of its schema, want 1 to %d", e.Document, e.Got, e.Want)
 }
 
 func (t Trial) document() trialDoc {
 	d := trialDoc{
 		Strategy: t.Strategy, Processes: t.Processes, PerTransaction: t.PerTransaction,
-		Task: milliseconds(t.Task.Seconds()), BusyTimeout: milliseconds(t.BusyTimeout.Seconds()), Journal: t.Journal, Sync: t.Sync,
+		Task: durationMillis(t.Task), BusyTimeout: durationMillis(t.BusyTimeout), Introduction: t.Introduction,
+		Journal: t.Journal, Sync: t.Sync,
 		Asked: t.Asked, Stored: t.Stored, Lost: t.Lost, Unaccounted: t.Unaccounted, Errors: map[string]int{},
 		Seconds: rounded(t.Seconds), Published: rounded(t.Published), Rate: round(t.Rate),
-		Wait:       waitDoc{rounded(t.Wait.P50), rounded(t.Wait.P99), rounded(t.Wait.Max)},
-		PerProcess: rangeDoc{t.MinRows, t.MaxRows}, Fairness: rounded(t.Fairness),
-		Held: milliseconds(t.HeldSeconds), Holders: []holderDoc{}, Repeat: t.Repeat, Range: map[string][2]float64{},
+		Wait:       waitDoc{rounded(t.Wait.P50), rounded(t.Wait.P99), rounded(t.Wait.Max), t.Wait.Samples, t.Wait.Worst},
+		PerProcess: rangeDoc{t.MinRows, t.MaxRows}, Fairness: rounded(t.Fairness), Processed: []processDoc{},
+		Held:     milliseconds(t.HeldSeconds),
+		LockWait: lockWaitDoc{durationMillis(t.LockWait.Total), durationMillis(t.LockWait.Free), durationMillis(t.LockWait.Contended)},
+		Holders:  []holderDoc{}, Busy: []busyDoc{}, Deaths: []deathDoc{},
+		StartSpread: durationMillis(t.StartSpread), Restarts: []float64{}, Interrupted: t.Interrupted, TimedOut: t.TimedOut,
+		Repeat: t.Repeat, Range: map[string][2]float64{}, Recording: t.Recording,
 	}
 	if t.For == 0 {
 		d.Rows = &t.Rows
+	} else {
+		d.For = millis(t.For)
+	}
+	if t.Offered > 0 {
+		d.Offered = &t.Offered
+	}
+	if t.Deadline > 0 {
+		d.Deadline = millis(t.Deadline)
 	}
 	for code, n := range t.Errors {
 		d.Errors[strconv.Itoa(code)] = n
 	}
+	for _, p := range t.Processed {
+		d.Processed = append(d.Processed, processDoc{p.Process, p.Rows, p.Busy, round(p.MaxWait)})
+	}
 	for _, h := range t.Holders {
-		d.Holders = append(d.Holders, holderDoc{h.Process, h.PID, h.Holds, milliseconds(h.Held.Seconds()), milliseconds(h.Longest.Seconds())})
+		d.Holders = append(d.Holders, holderDoc{h.Process, h.PID, h.Holds, durationMillis(h.Held), durationMillis(h.Longest)})
+	}
+	for _, b := range t.Busy {
+		d.Busy = append(d.Busy, b.document())
+	}
+	for _, death := range t.Deaths {
+		d.Deaths = append(d.Deaths, deathDoc(death))
+	}
+	for _, spread := range t.Restarts {
+		d.Restarts = append(d.Restarts, durationMillis(spread))
 	}
 	for key, r := range t.Range {
 		d.Range[key] = [2]float64{round(r[0]), round(r[1])}
 	}
 	return d
+}
+
+func (b BusyWait) document() busyDoc {
+	d := busyDoc{
+		Process: b.Process, Row: b.Row, Code: b.Code, At: durationMillis(b.At), Waited: durationMillis(b.Waited),
+		Holders: []heldDoc{}, Free: durationMillis(b.Free),
+	}
+	for _, h := range b.Holders {
+		d.Holders = append(d.Holders, heldDoc{h.Process, durationMillis(h.Held), h.Holds})
+	}
+	if b.Observed != nil {
+		d.Observed = new(observedDoc(*b.Observed))
+	}
+	return d
+}
+
+// trial is the inverse of document.
+func (d trialDoc) trial() (Trial, error) {
+	t := Trial{
+		Setting: Setting{
+			Strategy: d.Strategy, Processes: d.Processes, PerTransaction: d.PerTransaction, Task: millisDuration(d.Task),
+			BusyTimeout: millisDuration(d.BusyTimeout), Sync: d.Sync, Offered: valueOf(d.Offered),
+			For: millisDuration(valueOf(d.For)), Deadline: millisDuration(valueOf(d.Deadline)), Introduction: d.Introduction,
+		},
+		Journal: d.Journal, Asked: d.Asked, Stored: d.Stored, Lost: d.Lost, Unaccounted: d.Unaccounted, Errors: map[int]int{},
+		Seconds: d.Seconds, Published: d.Published, Rate: d.Rate,
+		Wait:    WaitStats{d.Wait.P50, d.Wait.P99, d.Wait.Max, d.Wait.Samples, d.Wait.Worst},
+		MinRows: d.PerProcess.Min, MaxRows: d.PerProcess.Max, Fairness: d.Fairness, HeldSeconds: d.Held / 1000,
+		LockWait:    LockWait{millisDuration(d.LockWait.Total), millisDuration(d.LockWait.Free), millisDuration(d.LockWait.Contended)},
+		StartSpread: millisDuration(d.StartSpread), Interrupted: d.Interrupted, TimedOut: d.TimedOut,
+		Repeat: d.Repeat, Range: d.Range, Recording: d.Recording,
+	}
+	if d.Rows != nil {
+		t.Rows = *d.Rows
+	}
+	for text, n := range d.Errors {
+		code, err := strconv.Atoi(text)
+		if err != nil {
+			return t, fmt.Errorf("report: read a result: error code %q", text)
+		}
+		t.Errors[code] = n
+	}
+	for _, p := range d.Processed {
+		t.Processed = append(t.Processed, ProcessResult(p))
+	}
+	for _, h := range d.Holders {
+		t.Holders = append(t.Holders, Holder{h.Process, h.PID, h.Holds, millisDuration(h.Held), millisDuration(h.Longest)})
+	}
+	for _, b := range d.Busy {
+		t.Busy = append(t.Busy, b.busyWait())
+	}
+	for _, death := range d.Deaths {
+		t.Deaths = append(t.Deaths, Death(death))
+	}
+	for _, spread := range d.Restarts {
+		t.Restarts = append(t.Restarts, millisDuration(spread))
+	}
+	if t.Recording != nil && t.Recording.Version != RecordingVersion {
+		return t, &VersionError{"recording", t.Recording.Version, RecordingVersion}
+	}
+	return t, nil
+}
+
+func (d busyDoc) busyWait() BusyWait {
+	b := BusyWait{
+		Process: d.Process, Row: d.Row, Code: d.Code, At: millisDuration(d.At), Waited: millisDuration(d.Waited), Free: millisDuration(d.Free),
+	}
+	for _, h := range d.Holders {
+		b.Holders = append(b.Holders, HeldMeanwhile{h.Process, millisDuration(h.Held), h.Holds})
+	}
+	if d.Observed != nil {
+		b.Observed = new(Observed(*d.Observed))
+	}
+	return b
+}
+
+func durationMillis(d time.Duration) float64 { return *millis(d) }
+
+func millisDuration(ms float64) time.Duration {
+	return time.Duration(math.Round(ms*1000)) * time.Microsecond
 }
 
 func milliseconds(seconds float64) float64 { return round(1000 * seconds) }

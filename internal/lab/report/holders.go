@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 )
@@ -25,6 +26,72 @@ func (t *Trial) findHolders(all []Trace) {
 	}
 	slices.SortStableFunc(t.Holders, func(a, b Holder) int { return cmp.Compare(b.Held, a.Held) })
 	t.HeldSeconds = total.Seconds()
+}
+
+// change is a moment at which a process begins or ends to wait for the lock or
+// to hold it.
+type change struct {
+	at          time.Duration
+	waits, held int // +1, 0 or -1
+}
+
+// changes yields the changes of one process, in the order of time.
+func changes(events iter.Seq[Event]) iter.Seq[change] {
+	return func(yield func(change) bool) {
+		for e := range events {
+			waitFrom, waitTo := e.LockWait()
+			holdFrom, holdTo := e.Hold()
+			if waitTo > waitFrom && !(yield(change{waitFrom, 1, 0}) && yield(change{waitTo, -1, 0})) {
+				return
+			}
+			if holdTo > holdFrom && !(yield(change{holdFrom, 0, 1}) && yield(change{holdTo, 0, -1})) {
+				return
+			}
+		}
+	}
+}
+
+// sumLockWaits goes through the changes of all processes in the order of time,
+// and adds up how long how many waited while the lock was held or free.
+func sumLockWaits(processes []Trace) (sum LockWait) {
+	type source struct {
+		next func() (change, bool)
+		head change
+	}
+	var sources []*source
+	for _, trace := range processes {
+		next, stop := iter.Pull(changes(trace.Events))
+		defer stop()
+		if head, ok := next(); ok {
+			sources = append(sources, &source{next, head})
+		}
+	}
+	var now time.Duration
+	var waits, held int
+	for len(sources) > 0 {
+		first := 0
+		for i, s := range sources {
+			if s.head.at < sources[first].head.at {
+				first = i
+			}
+		}
+		s := sources[first]
+		if passed := s.head.at - now; passed > 0 {
+			sum.Total += time.Duration(waits) * passed
+			if held == 0 {
+				sum.Free += time.Duration(waits) * passed
+			} else if waits > 0 {
+				sum.Contended += passed
+			}
+			now = s.head.at
+		}
+		waits, held = waits+s.head.waits, held+s.head.held
+		var ok bool
+		if s.head, ok = s.next(); !ok {
+			sources = slices.Delete(sources, first, first+1)
+		}
+	}
+	return sum
 }
 
 // maxBusyWaits of each process are kept, the longest ones.
@@ -73,20 +140,26 @@ func attribute(waits []BusyWait, all []Trace) {
 			if e.Begun < 0 {
 				continue
 			}
-			for ; next < len(order) && order[next].At-order[next].Waited < e.End; next++ {
+			from, to := e.Hold()
+			for ; next < len(order) && order[next].At-order[next].Waited < to; next++ {
 				if order[next].Process != trace.Process {
 					current = append(current, order[next])
 				}
 			}
-			current = slices.DeleteFunc(current, func(w *BusyWait) bool { return w.At <= e.Begun })
+			current = slices.DeleteFunc(current, func(w *BusyWait) bool { return w.At <= from })
 			for _, w := range current {
-				if both := min(e.End, w.At) - max(e.Begun, w.At-w.Waited); both > 0 {
+				if both := min(to, w.At) - max(from, w.At-w.Waited); both > 0 {
 					w.addHold(trace.Process, both)
 				}
 			}
 		}
 	}
 	for _, w := range order {
+		w.Free = w.Waited
+		for _, h := range w.Holders {
+			w.Free -= h.Held
+		}
+		w.Free = max(0, w.Free)
 		slices.SortStableFunc(w.Holders, func(a, b HeldMeanwhile) int { return cmp.Compare(b.Held, a.Held) })
 	}
 }

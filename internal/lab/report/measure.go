@@ -10,9 +10,6 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// shownEvents is how many events a trial may have to be shown row by row.
-const shownEvents = 48
-
 // StoredRows is the set of rows that are in the table, counted from 0 for each
 // process. It takes a bit a row.
 type StoredRows map[int][]uint64
@@ -76,7 +73,10 @@ func Measure(s Setting, processes []Trace, writer *Trace, stored StoredRows, int
 	t.compareProcesses(processes, tallies, shared)
 	t.findHolders(all)
 	t.findBusyWaits(processes, all)
-	t.keepTraces(all)
+	if !strategy.Queue.HasWriter() {
+		t.LockWait = sumLockWaits(processes)
+	}
+	t.Recording = newRecording(s, all)
 	return t
 }
 
@@ -326,28 +326,6 @@ func jain(rows []int) *float64 {
 	}
 	j := sum * sum / (float64(len(rows)) * squares)
 	return &j
-}
-
-// keepTraces keeps every event of a trial that is small enough to be shown.
-func (t *Trial) keepTraces(all []Trace) {
-	if t.Processes > 8 {
-		return
-	}
-	var lanes []Lane
-	n := 0
-	for _, trace := range all {
-		lane := Lane{Process: trace.Process, PID: trace.PID}
-		for e := range trace.Events {
-			if n++; n > shownEvents {
-				return
-			}
-			lane.Events = append(lane.Events, e)
-		}
-		lanes = append(lanes, lane)
-	}
-	if n > 0 {
-		t.Traces = lanes
-	}
 }
 
 // Merge makes one trial of the repeats of a setting. It keeps the run with the

@@ -24,7 +24,7 @@ func done(process, rows int) recording {
 	a := recording{Trace: Trace{Process: fmt.Sprint("P", process), Number: process, Ended: true, Taken: rows}}
 	for i := range rows {
 		from := time.Duration(i) * 10 * ms
-		a.list = append(a.list, Event{First: i, Rows: 1, Ready: from, Wants: from, Begun: from + ms, End: from + 10*ms})
+		a.list = append(a.list, Event{First: i, Rows: 1, Ready: from, Wants: from, Begun: from + ms, Released: from + 10*ms, End: from + 10*ms})
 		a.EndAt = from + 10*ms
 	}
 	return a
@@ -98,7 +98,7 @@ func TestSharedQueueCounts(t *testing.T) {
 func TestWaitIsLessTheTask(t *testing.T) {
 	s := Setting{Strategy: "direct", Processes: 1, Rows: 1, Task: 300 * ms, Sync: "full"}
 	a := recording{Trace: Trace{Process: "P1", Number: 1, Ended: true}, list: []Event{
-		{Rows: 1, Ready: 100 * ms, Wants: 100 * ms, Begun: 150 * ms, Task: 301 * ms, End: 460 * ms},
+		{Rows: 1, Ready: 100 * ms, Wants: 100 * ms, Begun: 150 * ms, Released: 460 * ms, Task: 301 * ms, End: 460 * ms},
 	}}
 	got := Measure(s, traces(a), nil, lines(map[int][]int{1: {2}}), false)
 	if *got.Wait.Max != 59 || got.Wait.P99 != nil || *got.Seconds != 0.46 {
@@ -111,7 +111,7 @@ func TestWaitIsLessTheTask(t *testing.T) {
 func TestStarvedProcessIsMeasured(t *testing.T) {
 	s := Setting{Strategy: "immediate", Processes: 2, For: time.Second, Sync: "full"}
 	starvedProcess := recording{Trace: Trace{Process: "P2", Number: 2, Ended: true, Taken: 1, EndAt: 5 * time.Second}, list: []Event{
-		{Rows: 1, Wants: 0, Begun: -1, End: 5 * time.Second, Unfinished: true},
+		{Rows: 1, Wants: 0, Begun: -1, Released: -1, End: 5 * time.Second, Unfinished: true},
 	}}
 	got := Measure(s, traces(done(1, 100), starvedProcess), nil, StoredRows{}, false)
 	if *got.Wait.Max != 5000 || got.Wait.Worst != "P2" || got.Wait.Samples != 101 {
@@ -168,19 +168,19 @@ func TestWhoHeldTheLockMeanwhile(t *testing.T) {
 	if len(got.Busy) != 2 {
 		t.Fatalf("got %+v", got.Busy)
 	}
-	want := "P2 row 1 waited 503ms [{P1 500ms 2}]"
+	want := "P2 row 1 waited 503ms [{P1 499ms 2}]"
 	l := got.Busy[0]
 	if s := fmt.Sprintf("%s row %d waited %s %v", l.Process, l.Row, l.Waited, l.Holders); s != want {
 		t.Errorf("got %s, want %s", s, want)
 	}
-	if h := got.Holders[0]; h.Process != "P1" || h.Held != 603*ms || h.Longest != 302*ms || h.Holds != 2 {
+	if h := got.Holders[0]; h.Process != "P1" || h.Held != 601*ms || h.Longest != 301*ms || h.Holds != 2 {
 		t.Errorf("the longest holder is %+v", h)
 	}
 }
 
 func TestWriterIsTheLast(t *testing.T) {
 	s := Setting{Strategy: "queued", Processes: 1, Rows: 2, Sync: "full"}
-	writer := recording{Trace: Trace{Process: "writer", Ended: true}, list: []Event{{Rows: 2, Begun: 30 * ms, End: 50 * ms}}}
+	writer := recording{Trace: Trace{Process: "writer", Ended: true}, list: []Event{{Rows: 2, Begun: 30 * ms, Released: 50 * ms, End: 50 * ms}}}
 	got := Measure(s, traces(done(1, 2)), &traces(writer)[0], lines(map[int][]int{1: {2, 3}}), false)
 	if *got.Published != 0.02 || *got.Seconds != 0.05 || got.HeldSeconds <= 0.02 {
 		t.Errorf("published %v, seconds %v, held %v", *got.Published, *got.Seconds, got.HeldSeconds)
@@ -199,5 +199,43 @@ func TestMergeKeepsTheMedianRunWhole(t *testing.T) {
 	}
 	if !maps.Equal(got.Range, want) {
 		t.Errorf("range %v, want %v", got.Range, want)
+	}
+}
+
+// TestLockWaitIsDivided: while P2 waits 100 ms, P1 holds the lock for 60 ms,
+// and for 40 ms nobody does.
+func TestLockWaitIsDivided(t *testing.T) {
+	s := Setting{Strategy: "immediate", Processes: 2, Rows: 2, Sync: "full"}
+	p1 := recording{Trace: Trace{Process: "P1", Number: 1, Ended: true}, list: []Event{
+		{Rows: 1, Wants: 0, Begun: 0, Released: 30 * ms, End: 35 * ms},
+		{First: 1, Rows: 1, Ready: 50 * ms, Wants: 50 * ms, Begun: 50 * ms, Released: 80 * ms, End: 80 * ms},
+	}}
+	p2 := recording{Trace: Trace{Process: "P2", Number: 2, Ended: true}, list: []Event{
+		{Rows: 1, Wants: 0, Begun: -1, Released: -1, End: 100 * ms, Code: 5},
+	}}
+	got := Measure(s, traces(p1, p2), nil, StoredRows{}, false)
+	if want := (LockWait{Total: 100 * ms, Free: 40 * ms, Contended: 60 * ms}); got.LockWait != want {
+		t.Errorf("lock wait %+v, want %+v", got.LockWait, want)
+	}
+	b := got.Busy[0]
+	if len(b.Holders) != 1 || b.Holders[0].Held != 60*ms || b.Holders[0].Holds != 2 || b.Free != 40*ms {
+		t.Errorf("got %+v", b)
+	}
+	if want := " while P1 held the lock for 60 ms in 2 transactions and nobody for 40 ms"; heldMeanwhile(b) != want {
+		t.Errorf("says %q, want %q", heldMeanwhile(b), want)
+	}
+}
+
+// TestUnfinishedHoldIsNoWait: a process that is interrupted while it has the
+// lock, or works, does not wait.
+func TestUnfinishedHoldIsNoWait(t *testing.T) {
+	for want, e := range map[time.Duration]Event{
+		10 * ms:  {Ready: 0, Wants: 5 * ms, Begun: 10 * ms, Released: -1, End: 500 * ms, Unfinished: true},
+		0:        {Ready: 0, Wants: -1, Begun: -1, Released: -1, End: 500 * ms, Unfinished: true},
+		400 * ms: {Ready: 0, Wants: 5 * ms, Begun: -1, Released: -1, End: 400 * ms, Unfinished: true},
+	} {
+		if got := e.Wait(); got != want {
+			t.Errorf("%+v waited %s, want %s", e, got, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -93,15 +94,15 @@ func TestJSONKeysAreAlwaysThere(t *testing.T) {
 		t.Fatalf("got %s", b.String())
 	}
 	for key, want := range map[string]string{
-		"errors": "{}", "holders": "[]", "range": "{}", "seconds": "null", "published_seconds": "null", "fairness": "null",
+		"errors": "{}", "holders": "[]", "range": "{}", "busy_waits": "[]", "deaths": "[]", "recording": "null", "for_ms": "0", "seconds": "null", "published_seconds": "null", "fairness": "null",
 		"rows_per_process": "null", "rows_per_second": "0", "repeat": "0",
 	} {
 		if got := string(doc.Trials[0][key]); got != want {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
-	if len(doc.Trials[0]) != 23 {
-		t.Errorf("a trial has %d keys, want 23", len(doc.Trials[0]))
+	if len(doc.Trials[0]) != 36 {
+		t.Errorf("a trial has %d keys, want 36", len(doc.Trials[0]))
 	}
 }
 
@@ -123,6 +124,41 @@ func TestFigures(t *testing.T) {
 	for f, want := range map[float64]string{0: "0", 0.254: "0.25", 4.56: "4.6", 57.4: "57", 5031: "5,031", 9.96: "10.0"} {
 		if got := figure(f); got != want {
 			t.Errorf("figure(%v) = %s, want %s", f, got, want)
+		}
+	}
+}
+
+// TestSavedResultIsReportedAgain: every format of a result that was read back
+// is the same as before.
+func TestSavedResultIsReportedAgain(t *testing.T) {
+	saved, err := os.ReadFile(filepath.Join("testdata", "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Read(bytes.NewReader(saved))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Command, r.MoreFindings = fixedCommand, fixedReport().MoreFindings
+	for name, write := range map[string]func(io.Writer) error{
+		"report.txt":  func(w io.Writer) error { return r.Text(w, false) },
+		"report.json": r.JSON,
+		"report.md":   r.Markdown,
+		"report.csv":  r.CSV,
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, b.Bytes())
+	}
+}
+
+func TestResultOfAnotherVersionIsRefused(t *testing.T) {
+	for _, document := range []string{`{}`, `{"version": 2}`, `{"version": 1, "trials": [{"recording": {"version": 2}}]}`} {
+		_, err := Read(strings.NewReader(document))
+		if _, ok := errors.AsType[*VersionError](err); !ok {
+			t.Errorf("%s: %v", document, err)
 		}
 	}
 }

@@ -15,6 +15,7 @@ type Strategy struct {
 
 	Journal   string // journal mode of the database: "delete" or "wal"
 	NoTimeout bool   // the busy timeout is 0 whatever the setting says
+	Turns     bool   // processes take turns, so that none asks for the lock while another has it
 	Queue     Queue
 }
 

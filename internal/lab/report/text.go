@@ -133,7 +133,7 @@ func describeIntroduction(t Trial, p Paint) string {
 
 // details follow the table where a trial has more to tell.
 func details(t Trial, p Paint, trials int) string {
-	if trials > 4 || t.Asked > 24 || len(t.Traces) == 0 {
+	if trials > 4 || t.Asked > 24 || t.shown() == nil {
 		return busySummary(t, p)
 	}
 	return "\n  " + p.Bold(t.Strategy) + "\n" + timeline(t, p) + "\n" + eventSentences(t, p)

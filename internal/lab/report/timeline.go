@@ -17,11 +17,26 @@ const (
 
 const timelineColumns = 80
 
+// shownEvents is how many events a trial may have to be shown row by row.
+const shownEvents = 48
+
+// shown returns the lanes of a trial that is small enough to be shown row by
+// row, else nil.
+func (t Trial) shown() []Lane {
+	if t.Recording == nil || t.Processes > 8 {
+		return nil
+	}
+	if n := t.Recording.count(); n == 0 || n > shownEvents {
+		return nil
+	}
+	return t.Recording.Lanes
+}
+
 // timeline draws for each process when it waited, held the lock, or worked
 // without it.
 func timeline(t Trial, p Paint) string {
 	var end time.Duration
-	for _, lane := range t.Traces {
+	for _, lane := range t.shown() {
 		for _, e := range lane.Events {
 			end = max(end, e.End)
 		}
@@ -33,7 +48,7 @@ func timeline(t Trial, p Paint) string {
 	var b strings.Builder
 	b.WriteString("          " + ruler(end, column) + "\n")
 	drawn := map[rune]bool{}
-	for _, lane := range t.Traces {
+	for _, lane := range t.shown() {
 		line := []rune(strings.Repeat(" ", timelineColumns))
 		for _, e := range lane.Events {
 			draw(line, e, column)
@@ -62,21 +77,20 @@ func draw(line []rune, e Event, column func(time.Duration) int) {
 			line[i] = mark
 		}
 	}
-	asked := e.Wants
-	if asked < 0 {
-		asked = e.End
+	worked := e.Wants
+	if worked < 0 {
+		worked = e.End
 	}
-	if e.Begun < 0 && e.Task > 0 || e.Begun >= 0 && asked-e.Ready > time.Millisecond {
-		fill(e.Ready, asked, taskMark)
+	if e.Wants < 0 || e.Task > 0 && worked-e.Ready >= e.Task { // else the task was in the transaction
+		fill(e.Ready, worked, taskMark)
 	}
-	switch {
-	case e.Begun < 0 && e.Wants >= 0:
-		fill(e.Wants, e.End, waitMark)
-	case e.Begun >= 0:
-		fill(e.Wants, e.Begun, waitMark)
-		fill(e.Begun, e.End, holdMark)
-		if e.Done() && column(e.End) > column(e.Begun) {
-			line[column(e.End)] = endMark
+	if from, to := e.LockWait(); to > from {
+		fill(from, to, waitMark)
+	}
+	if from, to := e.Hold(); to > from {
+		fill(from, to, holdMark)
+		if !e.Unfinished && column(to) > column(from) {
+			line[column(to)] = endMark
 		}
 	}
 }
@@ -102,13 +116,10 @@ func roundStep(least time.Duration) time.Duration {
 }
 
 func timelineLegend(t Trial, drawn map[rune]bool, p Paint) string {
-	waits := "waits for the lock"
-	switch Find(t.Strategy).Queue {
-	case ToQueue:
-		waits = "waits for the queue"
-	case Request:
-		waits = "waits for the commit"
-	}
+	waits := map[string]string{
+		WaitsForLock: "waits for the lock", WaitsForTurn: "waits for its turn",
+		WaitsForQueue: "waits for the queue", WaitsForCommit: "waits for the commit",
+	}[waitsFor(t.Strategy, false)]
 	var entries []string
 	for _, mark := range []struct {
 		sign rune
@@ -124,7 +135,7 @@ func timelineLegend(t Trial, drawn map[rune]bool, p Paint) string {
 // eventSentences tells the end of every row of every process.
 func eventSentences(t Trial, p Paint) string {
 	var b strings.Builder
-	for _, lane := range t.Traces {
+	for _, lane := range t.shown() {
 		if lane.Process == WriterName {
 			continue
 		}
@@ -141,12 +152,12 @@ func eventSentence(t Trial, process string, e Event, p Paint) string {
 	row := e.First + 1
 	switch {
 	case e.Unfinished:
-		return "was still waiting after " + roundTime(e.Wait()) + " when time was up"
+		return unfinishedSentence(t, e)
 	case isBusy(e.Code):
 		i := slices.IndexFunc(t.Busy, func(b BusyWait) bool { return b.Process == process && b.Row == row })
 		who := ""
 		if i >= 0 {
-			who = heldMeanwhile(t.Busy[i].Holders)
+			who = heldMeanwhile(t.Busy[i])
 		}
 		return fmt.Sprintf("waited %s%s, then failed: %s", roundTime(e.End-e.Wants), who, p.Red(CodeText(e.Code)))
 	case e.Code != 0:
@@ -156,7 +167,25 @@ func eventSentence(t Trial, process string, e Event, p Paint) string {
 	case queue == Request:
 		return fmt.Sprintf("worked %s, was in the table %s later", roundTime(e.Task), roundTime(e.End-e.Wants))
 	}
+	if Find(t.Strategy).Turns {
+		return fmt.Sprintf("waited %s for its turn, held the lock for %s, committed", roundTime(e.Begun-e.Wants), roundTime(e.Held()))
+	}
 	return fmt.Sprintf("waited %s for the lock, held it for %s, committed", roundTime(e.Begun-e.Wants), roundTime(e.Held()))
+}
+
+// unfinishedSentence says what a process did when its time was up.
+func unfinishedSentence(t Trial, e Event) string {
+	when := "when time was up"
+	if t.Interrupted {
+		when = "when the run was interrupted"
+	}
+	switch {
+	case e.Wants < 0:
+		return "was working " + when
+	case e.Begun >= 0:
+		return fmt.Sprintf("had held the lock for %s %s", roundTime(e.Held()), when)
+	}
+	return fmt.Sprintf("had waited %s for the %s %s", roundTime(e.End-e.Wants), waitsFor(t.Strategy, false), when)
 }
 
 // observedHolders says what the lock observer saw while processes waited: who
@@ -196,7 +225,7 @@ func busySummary(t Trial, p Paint) string {
 		}
 		b := t.Busy[i]
 		lines = append(lines, wrap(fmt.Sprintf("  %-5s", r.Process), "       ", fmt.Sprintf("%s; row %d waited %s%s",
-			occurrences(r.Busy), b.Row, roundTime(b.Waited), heldMeanwhile(b.Holders))))
+			occurrences(r.Busy), b.Row, roundTime(b.Waited), heldMeanwhile(b))))
 	}
 	if len(lines) == 0 {
 		return ""

@@ -101,6 +101,7 @@ type Trial struct {
 
 	HeldSeconds float64 // hold time of the lock, all holders together
 	Holders     []Holder
+	LockWait    LockWait
 	Busy        []BusyWait // of each process the longest waits that ended with SQLITE_BUSY
 
 	Deaths      []Death
@@ -109,7 +110,7 @@ type Trial struct {
 	Interrupted bool            // by Ctrl-C
 	TimedOut    bool            // ended by its deadline
 
-	Traces []Lane // only of trials small enough to show
+	Recording *Recording // what each process did when; nil if unknown
 
 	Repeat int
 	Range  map[string][2]float64 // least and most of the repeats, by JSON key
@@ -134,6 +135,16 @@ type ProcessResult struct {
 	MaxWait float64 // milliseconds
 }
 
+// LockWait sums up all waits for the lock, of all processes together.
+type LockWait struct {
+	Total time.Duration
+	// Free is the part in which no process held the lock: the waiters slept
+	// between two polls.
+	Free time.Duration
+	// Contended is how long the lock was held while at least one waited.
+	Contended time.Duration
+}
+
 // Holder is a process that held the lock.
 type Holder struct {
 	Process string
@@ -151,6 +162,7 @@ type BusyWait struct {
 	At       time.Duration // of the end, since the start barrier
 	Waited   time.Duration
 	Holders  []HeldMeanwhile // the longest first, by the processes' own traces
+	Free     time.Duration   // no process of the trial held the lock
 	Observed *Observed       // by the lock observer; nil: no hold long enough to be sampled
 }
 
