@@ -33,7 +33,8 @@ about ten seconds. Describe your own program, and it compares the strategies for
   contention --format json --output result.json    for a program, and to keep`
 
 const formatsManual = `JSON (--format json): one document,
-  {"version":1,"about":{},"about_line":"","warning":"","interrupted":false,"trials":[],"findings":[]}
+  {"version":1,"about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
+  "findings":[]}
 with one object a trial, in the order task, processes, strategy as typed:
   strategy, processes, rows_per_process (null with --for), for_ms (null without),
   rows_per_transaction, task_ms, busy_timeout_ms, offered_rows_per_second, deadline_ms (null if not
