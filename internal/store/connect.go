@@ -40,22 +40,36 @@ func writerPragmas(journal, sync string) []string {
 	return []string{"journal_mode(" + journal + ")", "synchronous(" + sync + ")"}
 }
 
-// connect opens a pool of one connection that has the virtual table temp.batch.
-func connect(dsn string, t *batchTable) (*sql.DB, error) {
+// connect opens a pool of one connection that has the virtual table temp.batch
+// and the SQL function sha256. It runs the script setup in the connection.
+func connect(dsn, setup string, t *batchTable) (*sql.DB, error) {
 	d := new(sqlite.Driver) // not the shared driver: its modules are global to the process
 	if err := d.RegisterModule("batch", t); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db := sql.OpenDB(&connector{d, dsn})
+	if err := d.RegisterDeterministicScalarFunction("sha256", 1, sqlSHA256); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	db := sql.OpenDB(&connector{d, dsn, "CREATE VIRTUAL TABLE temp.batch USING batch;" + setup})
 	db.SetMaxOpenConns(1)
 	return db, nil
 }
 
-// A connector creates temp.batch in every connection. A connection that
-// replaces a failed one therefore has it, too.
+// sqlSHA256 is the SQL function sha256(blob). SQLite has none.
+func sqlSHA256(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	blob, ok := args[0].([]byte)
+	if !ok {
+		return nil, fmt.Errorf("sha256 of a %T, want a blob", args[0])
+	}
+	return recordDigest(blob), nil
+}
+
+// A connector runs the script setup in every connection. A connection that
+// replaces a failed one therefore has the same temporary tables and views.
 type connector struct {
 	driver *sqlite.Driver
 	dsn    string
+	setup  string
 }
 
 func (c *connector) Driver() driver.Driver { return c.driver }
@@ -65,7 +79,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, "CREATE VIRTUAL TABLE temp.batch USING batch", nil); err != nil {
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, c.setup, nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil

@@ -51,6 +51,17 @@ func (e *ForeignError) Hint() string {
 
 func foreign(path, problem string) error { return &ForeignError{Path: path, Problem: problem} }
 
+// A VersionError is a database of a newer turnstile.
+type VersionError struct {
+	Path    string
+	Version int // of the database
+	Known   int // the newest version that this program knows
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("store: %s has schema version %d, and this program knows versions up to %d", e.Path, e.Version, e.Known)
+}
+
 // A NetworkError is a database on a file system of another machine, where the
 // WAL of one would destroy that of the other.
 type NetworkError struct{ Path, System string }

@@ -6,6 +6,7 @@ package store
 // repeated as it may be, tables and outcomes are the model's.
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"flag"
@@ -65,8 +66,10 @@ func (m *model) write(b *mta.Batch) (outcomes []mta.Outcome) {
 			o = o.Add(m.ride(p.Source, r))
 		}
 		for _, r := range p.Rejects {
-			o.Rejected++
-			m.reject(modelKey{p.Source, r.Line}, r.Record, false)
+			for line := r.Line; line <= max(r.Line, r.Last); line++ {
+				o.Rejected++
+				m.reject(modelKey{p.Source, line}, r.Record, false)
+			}
 		}
 		outcomes = append(outcomes, o)
 	}
@@ -122,7 +125,9 @@ func (m *model) judge(source string, parts []mta.Part) (v Verdict) {
 			judge(int64(p.Rides[i].Line), content(&p.Rides[i]), p.Rides[i].Raw)
 		}
 		for _, r := range p.Rejects {
-			judge(r.Line, "none", r.Record)
+			for line := r.Line; line <= max(r.Line, r.Last); line++ {
+				judge(line, "none", r.Record)
+			}
 		}
 	}
 	for k := range m.rides {
@@ -152,7 +157,13 @@ func (m *model) check(t *testing.T, path string) {
 	}
 	rejects := map[modelReject]bool{}
 	if err := r.Rejects(t.Context(), "", func(x Reject) error {
-		rejects[modelReject{modelKey{x.Source, x.Line}, string(x.Record)}] = x.Reason == reasonDiffers
+		for line := x.Line; line <= x.Last; line++ {
+			k := modelReject{modelKey{x.Source, line}, string(x.Record)}
+			if _, twice := rejects[k]; twice {
+				t.Errorf("the reject %v is stored twice", k)
+			}
+			rejects[k] = x.Reason == reasonDiffers
+		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -241,7 +252,12 @@ func (h *history) part(source string, line uint32, most int) mta.Part {
 			line += h.Uint32N(3)
 		}
 		if h.IntN(60) == 0 {
-			p.Rejects = append(p.Rejects, mta.Reject{Line: int64(line), Reason: "bad", Record: fmt.Appendf(nil, "bad %d", h.IntN(2))})
+			x := mta.Reject{Line: int64(line), Reason: "bad", Record: fmt.Appendf(nil, "bad %d", h.IntN(2))}
+			if h.IntN(3) == 0 { // a run
+				line += h.Uint32N(20)
+				x.Last = int64(line)
+			}
+			p.Rejects = append(p.Rejects, x)
 			continue
 		}
 		p.Rides = append(p.Rides, h.ride(line))
@@ -269,6 +285,18 @@ func (h *history) ride(line uint32) mta.Ride {
 	}
 	r.Raw = []byte(content(&r))
 	return r
+}
+
+// joinRuns makes runs of equal rejects, as the parser does.
+func joinRuns(rejects []mta.Reject) (joined []mta.Reject) {
+	for _, r := range rejects {
+		if n := len(joined); n > 0 && bytes.Equal(joined[n-1].Record, r.Record) && joined[n-1].Line+joined[n-1].Lines() == r.Line {
+			joined[n-1].Last = r.Line
+			continue
+		}
+		joined = append(joined, r)
+	}
+	return joined
 }
 
 func TestAgainstModel(t *testing.T) {
@@ -389,6 +417,7 @@ func (h *history) file(source string, m *model) (parts []mta.Part) {
 			}
 			line++
 		}
+		p.Rejects = joinRuns(p.Rejects)
 		parts = append(parts, p)
 	}
 	return parts

@@ -45,12 +45,7 @@ func TestNotOurs(t *testing.T) {
 	if _, err := db.Exec("CREATE TABLE t (x)"); err != nil {
 		t.Fatal(err)
 	}
-	newer := filepath.Join(dir, "newer.db")
-	d := open(t, newer)
-	if _, err := d.conn.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{text, other, newer} {
+	for _, path := range []string{text, other} {
 		_, err := Open(t.Context(), path, Options{})
 		if _, ok := errors.AsType[*ForeignError](err); !ok {
 			t.Errorf("open %s: %v", path, err)
@@ -67,6 +62,21 @@ func TestNotOurs(t *testing.T) {
 	}
 	if _, err := os.Stat(absent); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a reader made a database")
+	}
+}
+
+func TestNewerVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "newer.db")
+	d := open(t, path)
+	if _, err := d.conn.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	_, writeErr := Open(t.Context(), path, Options{})
+	_, readErr := OpenReader(t.Context(), path)
+	for _, err := range []error{writeErr, readErr} {
+		if e, ok := errors.AsType[*VersionError](err); !ok || e.Version != 99 || e.Known != schemaVersion {
+			t.Errorf("error %v, want that version 99 is too new", err)
+		}
 	}
 }
 
@@ -203,11 +213,14 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("TURNSTILE_TEST_DIE_MAKING"); path != "" {
 		dieMaking(path)
 	}
+	if path := os.Getenv("TURNSTILE_TEST_DIE_MIGRATING"); path != "" {
+		dieMigrating(path)
+	}
 	os.Exit(m.Run())
 }
 
 func dieMaking(path string) {
-	db, err := connect(dataSource(path, "", 0, "cache_size(1)"), &batchTable{})
+	db, err := connect(dataSource(path, "", 0, "cache_size(1)"), "", &batchTable{})
 	if err == nil {
 		_, err = db.Exec("BEGIN IMMEDIATE; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000))")
 	}

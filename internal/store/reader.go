@@ -32,23 +32,20 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	if err := CheckPath(path); err != nil {
 		return nil, err
 	}
-	r := &Reader{path: path, table: &batchTable{}}
-	db, err := connect(dataSource(path, "ro", readerWait), r.table)
+	version, err := inspect(ctx, path, readerWait)
 	if err != nil {
 		return nil, err
 	}
-	r.db = db
-	empty, err := checkSchema(ctx, db, path)
-	if isHotJournal(err) {
-		if err = rollBackHotJournal(ctx, path, readerWait); err == nil {
-			empty, err = checkSchema(ctx, db, path)
-		}
+	if version == 0 {
+		return nil, foreign(path, "is empty")
 	}
-	if err == nil && empty {
-		err = foreign(path, "is empty")
-	}
+	views, err := compatibilityViews(version)
 	if err != nil {
-		return nil, errors.Join(asForeign(path, err), db.Close())
+		return nil, err
+	}
+	r := &Reader{path: path, table: &batchTable{}}
+	if r.db, err = connect(dataSource(path, "ro", readerWait), views, r.table); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -61,6 +58,7 @@ type Reject struct {
 	Source     string
 	Columns    string // the header record of the source; "" if it has none
 	Line       int64
+	Last       int64  // the last line of a run of lines with equal records; Line for one record
 	Column     string // at fault; "": the record as a whole
 	Reason     string
 	Record     []byte // as received, byte for byte
@@ -70,7 +68,7 @@ type Reject struct {
 // Rejects calls each for the rejects of a source, by line. With source "" it
 // does so for all sources.
 func (r *Reader) Rejects(ctx context.Context, source string, each func(Reject) error) (err error) {
-	rows, err := r.db.QueryContext(ctx, `SELECT s.name, s.columns, x.line, x."column", x.reason, x.record, x.rejected_at
+	rows, err := r.db.QueryContext(ctx, `SELECT s.name, s.columns, x.line, x.last, x."column", x.reason, x.record, x.rejected_at
 		FROM reject x JOIN source s ON s.id = x.source
 		WHERE ?1 = '' OR s.name = ?1 ORDER BY x.source, x.line, x.id`, source)
 	if err != nil {
@@ -79,7 +77,7 @@ func (r *Reader) Rejects(ctx context.Context, source string, each func(Reject) e
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var x Reject
-		if err := rows.Scan(&x.Source, &x.Columns, &x.Line, &x.Column, &x.Reason, &x.Record, &x.RejectedAt); err != nil {
+		if err := rows.Scan(&x.Source, &x.Columns, &x.Line, &x.Last, &x.Column, &x.Reason, &x.Record, &x.RejectedAt); err != nil {
 			return fmt.Errorf("store: read the rejects: %w", err)
 		}
 		if err := each(x); err != nil {

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"errors"
-
-	"turnstile/internal/mta"
-)
+import "turnstile/internal/mta"
 
 // Reasons of rejects that the store finds. The parser finds all others.
 const (
@@ -58,11 +54,12 @@ func (s *sourceTx) writeParserRejects() error {
 			continue
 		}
 		for _, r := range p.Rejects {
-			s.outcomes[i].Rejected++
-			if part, ok := accepted[r.Line]; ok && part > i {
-				continue
+			s.outcomes[i].Rejected += int(r.Lines())
+			resolved := func(line int64) bool { part, ok := accepted[line]; return ok && part > i }
+			if len(accepted) == 0 {
+				resolved = func(int64) bool { return false }
 			}
-			if err := s.insertReject(r); err != nil {
+			if err := s.insertUnresolved(r, resolved); err != nil {
 				return err
 			}
 		}
@@ -77,19 +74,6 @@ func (s *sourceTx) hasRejects() bool {
 		}
 	}
 	return false
-}
-
-// insertReject stores a reject unless it is stored already. A stored reject may
-// change its reason to reasonDiffers, never back: resolveRejects keeps those.
-func (s *sourceTx) insertReject(r mta.Reject) error {
-	record := r.Record
-	if record == nil {
-		record = []byte{} // an empty record is not NULL
-	}
-	_, err := s.exec(s.ctx, `INSERT INTO reject (source, line, "column", reason, record, rejected_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-		ON CONFLICT (source, line, record) DO UPDATE SET "column" = ?3, reason = ?4 WHERE ?4 = ?7 AND reason <> ?7`,
-		s.source, r.Line, r.Column, r.Reason, record, now(), reasonDiffers)
-	return err
 }
 
 // warnDiffers warns once per source.
@@ -118,27 +102,35 @@ func (s *sourceTx) resolveRejects() error {
 	}
 	for from := 0; from < len(s.rows); {
 		to := s.endOfSpan(from)
-		stored, err := s.storedRejects(s.rows[from].Line, s.rows[to-1].Line)
+		stored, err := s.storedRuns(int64(s.rows[from].Line), int64(s.rows[to-1].Line), nil)
 		if err != nil {
 			return err
 		}
-		from = to
-		for _, r := range stored {
-			state, accepted := states[r.line]
-			if !accepted || state == rowPresent && r.differs {
-				continue
-			}
-			if _, err := s.exec(s.ctx, "DELETE FROM reject WHERE id = ?", r.id); err != nil {
+		for _, run := range stored {
+			if err := s.removeLines(run, resolvedLines(run, s.rows[from:to], states)); err != nil {
 				return err
 			}
 		}
+		from = to
 	}
 	return nil
 }
 
+// resolvedLines returns the lines of a stored run that rows resolve.
+func resolvedLines(run storedRun, rows []batchRow, states map[int64]rowState) (lines []int64) {
+	for _, r := range rows {
+		line := int64(r.Line)
+		state, accepted := states[line]
+		if accepted && line >= run.line && line <= run.last && !(state == rowPresent && run.differs) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // hasStoredRejects reports whether any reject is stored within the lines of the
 // rows. Mostly there is none.
-func (s *sourceTx) hasStoredRejects() (any bool, err error) {
+func (s *sourceTx) hasStoredRejects() (bool, error) {
 	if len(s.rows) == 0 {
 		return false, nil
 	}
@@ -146,11 +138,10 @@ func (s *sourceTx) hasStoredRejects() (any bool, err error) {
 	for _, r := range s.rows {
 		low, high = min(low, r.Line), max(high, r.Line)
 	}
-	query, err := s.prepare(s.ctx, "SELECT EXISTS (SELECT 1 FROM reject WHERE source = ? AND line BETWEEN ? AND ?)")
-	if err != nil {
-		return false, err
-	}
-	return any, query.QueryRowContext(s.ctx, s.source, low, high).Scan(&any)
+	var any int64
+	err := s.queryInt(s.ctx, &any, `SELECT EXISTS (SELECT 1 FROM reject WHERE `+startWithin+`) OR EXISTS (SELECT 1 FROM reject WHERE `+reachInto+`)`,
+		s.source, low, high, maxRun)
+	return any != 0, err
 }
 
 // maxSpanGap is how many lines may lie between two rows of a span.
@@ -165,29 +156,4 @@ func (s *sourceTx) endOfSpan(from int) int {
 		to++
 	}
 	return to
-}
-
-type storedReject struct {
-	id, line int64
-	differs  bool
-}
-
-func (s *sourceTx) storedRejects(low, high uint32) (found []storedReject, err error) {
-	query, err := s.prepare(s.ctx, "SELECT id, line, reason = ? FROM reject WHERE source = ? AND line BETWEEN ? AND ?")
-	if err != nil {
-		return nil, err
-	}
-	rows, err := query.QueryContext(s.ctx, reasonDiffers, s.source, low, high)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var r storedReject
-		if err := rows.Scan(&r.id, &r.line, &r.differs); err != nil {
-			return nil, err
-		}
-		found = append(found, r)
-	}
-	return found, rows.Err()
 }

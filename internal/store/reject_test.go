@@ -118,3 +118,48 @@ func TestDiffersWarnsOncePerSource(t *testing.T) {
 		t.Errorf("warning %v, want that a.csv:2 differs", warnings[0])
 	}
 }
+
+// A run is one row, however its lines come again, and any of its lines may be
+// corrected.
+func TestRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	write := func(parts ...mta.Part) (outcomes []mta.Outcome) {
+		t.Helper()
+		outcomes, err := d.Write(t.Context(), &mta.Batch{Parts: parts, Dims: testDims})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outcomes
+	}
+	run := func(line, last int64) mta.Part {
+		return mta.Part{Source: "a.csv", Columns: "x", Rejects: []mta.Reject{{Line: line, Last: last, Reason: "bad", Record: []byte("x\n")}}}
+	}
+	stored := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, x := range rejectsOf(t, path, "a.csv") {
+			got = append(got, fmt.Sprintf("%d-%d", x.Line, x.Last))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("runs %v, want %v", got, want)
+		}
+	}
+	if o := write(run(10, 100)); o[0].Rejected != 91 {
+		t.Errorf("outcome %+v", o)
+	}
+	stored("10-100")
+	write(run(10, 50), run(51, 100), run(30, 30), run(100, 110))
+	stored("10-100", "101-110")
+	write(rides("a.csv", 10, 1), rides("a.csv", 55, 2), rides("a.csv", 110, 1))
+	stored("11-54", "57-100", "101-109")
+	write(run(10, 58)) // a redelivery: lines 10, 55 and 56 are rides now, and rejects again
+	stored("10-10", "11-54", "55-56", "57-100", "101-109")
+	write(run(1, 10_000))
+	if n := number1(t, path, "SELECT sum(last - line + 1) FROM reject"); n != 10_000 {
+		t.Errorf("%d lines, want 10000", n)
+	}
+	if n := number1(t, path, "SELECT count(*) FROM reject WHERE last - line >= 4096"); n != 0 {
+		t.Errorf("%d runs are too long", n)
+	}
+}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,9 +16,16 @@ import (
 //go:embed schema.sql
 var schema string
 
+// migrations has a script N.sql for each version from 2 on, which makes a
+// database of version N from one of version N-1. A script N.view.sql lets a
+// reader use a database of version N without migrating it.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
 const (
 	applicationID = 0x7475726e // "turn"
-	schemaVersion = 1          // PRAGMA user_version
+	schemaVersion = 2          // PRAGMA user_version of schema.sql
 )
 
 // Create creates an empty database in the given journal mode, wal or delete.
@@ -39,29 +46,32 @@ func Create(ctx context.Context, path, journal string) (err error) {
 	if err != nil {
 		return fmt.Errorf("store: create %s: %w", path, err)
 	}
-	return errors.Join(asForeign(path, ensureSchema(ctx, conn, path)), conn.Close())
+	return errors.Join(asForeign(path, ensureSchema(ctx, conn, path, nil)), conn.Close())
 }
 
-// inspect checks a database before it is opened for writing. Opening it for
-// writing changes its journal mode, and a foreign database must stay unchanged.
-func inspect(ctx context.Context, path string, busyTimeout time.Duration) (err error) {
+// inspect returns the schema version of a database, as checkSchema does, by a
+// connection that only reads. Opening a database for writing changes its
+// journal mode, and a foreign database must stay unchanged.
+func inspect(ctx context.Context, path string, busyTimeout time.Duration) (version int, err error) {
 	file, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) || err == nil && file.Size() == 0 {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return 0, fmt.Errorf("store: %w", err)
 	}
 	db, err := sql.Open("sqlite", dataSource(path, "ro", busyTimeout))
 	if err != nil {
-		return fmt.Errorf("store: open %s: %w", path, err)
+		return 0, fmt.Errorf("store: open %s: %w", path, err)
 	}
-	_, err = checkSchema(ctx, db, path)
+	version, err = checkSchema(ctx, db, path)
 	err = errors.Join(err, db.Close())
 	if isHotJournal(err) {
-		return rollBackHotJournal(ctx, path, busyTimeout) // ensureSchema checks again
+		if err = rollBackHotJournal(ctx, path, busyTimeout); err == nil {
+			return inspect(ctx, path, busyTimeout)
+		}
 	}
-	return err
+	return version, err
 }
 
 // A queryer is a connection or a pool of them.
@@ -69,39 +79,74 @@ type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// checkSchema reports whether a database is empty. It returns a
-// *ForeignError if the database is neither empty nor one of turnstile.
-func checkSchema(ctx context.Context, db queryer, path string) (empty bool, err error) {
-	var application, version, tables int
+// checkSchema returns the schema version of a database, or 0 if the database is
+// empty. It returns a *ForeignError if the database is neither empty nor one of
+// turnstile, and a *VersionError if its version is too new.
+func checkSchema(ctx context.Context, db queryer, path string) (version int, err error) {
+	var application, tables int
 	if err := db.QueryRowContext(ctx,
 		`SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id, pragma_user_version`,
 	).Scan(&application, &version, &tables); err != nil {
-		return false, asForeign(path, fmt.Errorf("store: open %s: %w", path, err))
+		return 0, asForeign(path, fmt.Errorf("store: open %s: %w", path, err))
 	}
 	switch {
 	case application == 0 && tables == 0:
-		return true, nil
-	case application != applicationID:
-		return false, foreign(path, "is a database of another program")
-	case version != schemaVersion:
-		return false, &ForeignError{
-			path, fmt.Sprintf("has schema version %d, and this program knows %d", version, schemaVersion),
-			"a newer turnstile made it: take that one, or another file: --db FILE",
-		}
+		return 0, nil
+	case application != applicationID || version < 1:
+		return 0, foreign(path, "is a database of another program")
+	case version > schemaVersion:
+		return 0, &VersionError{path, version, schemaVersion}
 	}
-	return false, nil
+	return version, nil
 }
 
-// ensureSchema creates the tables in an empty database, and refuses a foreign
-// one.
-func ensureSchema(ctx context.Context, conn *sql.Conn, path string) error {
-	return inWriteTx(ctx, conn, func() error {
-		empty, err := checkSchema(ctx, conn, path)
-		if err != nil || !empty {
+// ensureSchema creates the tables in an empty database, migrates an older one,
+// and refuses a foreign one. It calls migrated after each migration.
+func ensureSchema(ctx context.Context, conn *sql.Conn, path string, migrated func(from, to int)) error {
+	for {
+		from := 0
+		err := inWriteTx(ctx, conn, func() (err error) {
+			from, err = checkSchema(ctx, conn, path)
+			switch {
+			case err != nil || from == schemaVersion:
+				return err
+			case from == 0:
+				return createTables(ctx, conn)
+			}
+			return migrate(ctx, conn, from+1)
+		})
+		if err != nil || from == 0 || from == schemaVersion {
 			return err
 		}
-		return createTables(ctx, conn)
-	})
+		migrated(from, from+1)
+	}
+}
+
+// migrate makes a database of version to from one of the version before. It
+// runs in a transaction: an interrupted migration leaves the older version.
+func migrate(ctx context.Context, conn *sql.Conn, to int) error {
+	script, err := migrations.ReadFile(fmt.Sprintf("migrations/%d.sql", to))
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if _, err := conn.ExecContext(ctx, string(script)+fmt.Sprintf("PRAGMA user_version = %d;", to)); err != nil {
+		return fmt.Errorf("store: migrate to schema version %d: %w", to, err)
+	}
+	return nil
+}
+
+// compatibilityViews returns a script that creates temporary views in the
+// connection of a reader. They make a database of an older version look like
+// one of the current version.
+func compatibilityViews(version int) (string, error) {
+	if version == schemaVersion {
+		return "", nil
+	}
+	script, err := migrations.ReadFile(fmt.Sprintf("migrations/%d.view.sql", version))
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	return string(script), nil
 }
 
 func createTables(ctx context.Context, conn *sql.Conn) error {

@@ -57,10 +57,16 @@ CREATE TABLE reject (
   "column"    TEXT NOT NULL,             -- the column at fault; empty: the whole record
   reason      TEXT NOT NULL,
   record      BLOB NOT NULL,             -- as received, byte for byte
-  rejected_at TEXT NOT NULL              -- UTC
+  rejected_at TEXT NOT NULL,             -- UTC
+  last        INTEGER NOT NULL DEFAULT 0, -- the last of a run of lines whose records are equal; line: one record
+  digest      BLOB NOT NULL DEFAULT x''  -- SHA-256 of record
 ) STRICT;
 
-CREATE UNIQUE INDEX reject_key ON reject (source, line, record);
+-- The digest, because a record of 900 KB in the index made each further reject
+-- slow. Runs of equal records do not overlap.
+CREATE UNIQUE INDEX reject_key ON reject (source, line, digest);
+
+CREATE INDEX reject_run ON reject (source, line) WHERE last > line;
 
 -- The rows as the MTA publishes them, with the data set and the line.
 CREATE VIEW ridership AS

@@ -96,7 +96,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	} else if name != "" {
 		return nil, &NetworkError{path, name}
 	}
-	if err := inspect(ctx, path, o.BusyTimeout); err != nil {
+	if _, err := inspect(ctx, path, o.BusyTimeout); err != nil {
 		return nil, err
 	}
 	d := &DB{
@@ -107,7 +107,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.Unsafe {
 		sync = syncNormal
 	}
-	pool, err := connect(dataSource(path, "", o.BusyTimeout, writerPragmas("wal", sync)...), d.table)
+	pool, err := connect(dataSource(path, "", o.BusyTimeout, writerPragmas("wal", sync)...), "", d.table)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (d *DB) open(ctx context.Context) (err error) {
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	if err := ensureSchema(ctx, d.conn, d.path); err != nil {
+	if err := ensureSchema(ctx, d.conn, d.path, d.logMigration); err != nil {
 		return err
 	}
 	var mode string
@@ -145,6 +145,10 @@ func (d *DB) open(ctx context.Context) (err error) {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
+}
+
+func (d *DB) logMigration(from, to int) {
+	d.Log.Info("migrated the database", "db", d.path, "from_version", from, "to_version", to)
 }
 
 // connect makes sure that there is a connection.

@@ -1,13 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"strconv"
+	"slices"
 
 	"turnstile/internal/mta"
 )
@@ -68,6 +69,7 @@ type verifier struct {
 	epoch           uint64  // of the Dimensions that index stations and fares
 	stations, fares []int64 // ids by index; unknownID if the database has none
 	rows            []batchRow
+	runs            []mta.Reject // runs of lines without a stored ride
 }
 
 // unknownID is the id of a station or fare that is not in the database.
@@ -117,14 +119,14 @@ func (v *verifier) compareBatch(b *mta.Batch) error {
 	defer func() {
 		v.table.hide()
 		clear(v.rows) // the slice is reused and would keep the rides alive
-		v.rows = v.rows[:0]
+		v.rows, v.runs = v.rows[:0], nil
 	}()
 	for i := range b.Parts {
 		if err := v.addPart(&b.Parts[i], &b.Dims); err != nil {
 			return err
 		}
 	}
-	if len(v.rows) == 0 {
+	if len(v.rows)+len(v.runs) == 0 {
 		return nil
 	}
 	return v.compareRows(b)
@@ -153,9 +155,47 @@ func (v *verifier) addPart(part *mta.Part, dims *mta.Dimensions) error {
 			}
 			continue
 		}
-		v.rows = append(v.rows, batchRow{&mta.Ride{Line: uint32(r.Line), Raw: r.Record}, noPart, v.source<<32 | r.Line, unknownID, unknownID})
+		if r.Lines() > 1 {
+			if err := v.addRun(*r); err != nil {
+				return err
+			}
+			continue
+		}
+		v.addReject(r.Line, r.Record)
 	}
 	return nil
+}
+
+func (v *verifier) addReject(line int64, record []byte) {
+	v.rows = append(v.rows, batchRow{&mta.Ride{Line: uint32(line), Raw: record}, noPart, v.source<<32 | line, unknownID, unknownID})
+}
+
+// addRun adds a run of equal rejects: a row for each line with a stored ride,
+// and runs of the lines between them. One row per line would take 100 MB for a
+// message of the shortest rejects.
+func (v *verifier) addRun(r mta.Reject) (err error) {
+	rows, err := v.conn.QueryContext(v.ctx, "SELECT id & 0xffffffff FROM ride WHERE id BETWEEN ? AND ? ORDER BY id",
+		v.source<<32|r.Line, v.source<<32|min(r.Last, math.MaxUint32))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	rest := r
+	for rows.Next() {
+		var line int64
+		if err := rows.Scan(&line); err != nil {
+			return err
+		}
+		v.addReject(line, r.Record)
+		if rest.Last = line - 1; rest.Line <= rest.Last {
+			v.runs = append(v.runs, rest)
+		}
+		rest.Line = line + 1
+	}
+	if rest.Last = r.Last; rest.Line <= rest.Last {
+		v.runs = append(v.runs, rest)
+	}
+	return rows.Err()
 }
 
 // compareRows compares the rows by the join that Write uses, too.
@@ -176,15 +216,18 @@ func (v *verifier) compareRows(b *mta.Batch) error {
 			return err
 		}
 	}
-	if err := v.checkRejects(absent); err != nil {
+	if err := v.checkRejects(append(absent, v.runs...)); err != nil {
 		return err
 	}
-	last := int64(0)
+	last, lines := int64(0), int64(len(v.rows))
 	for _, r := range v.rows {
 		last = max(last, int64(r.Line))
 	}
+	for _, r := range v.runs {
+		last, lines = max(last, min(r.Last, math.MaxUint32)), lines+r.Lines()
+	}
 	// If each line has a record, no extra ride can be stored among them.
-	if last-v.upTo != int64(len(v.rows)) {
+	if last-v.upTo != lines {
 		if err := v.countExtra(last, int64(len(v.rows)-len(absent)), "AND id NOT IN (SELECT rowid FROM temp.batch)"); err != nil {
 			return err
 		}
@@ -209,47 +252,70 @@ func (v *verifier) checkRejects(records []mta.Reject) error {
 	}
 	low, high := records[0].Line, records[0].Line
 	for _, r := range records {
-		low, high = min(low, r.Line), max(high, r.Line)
+		low, high = min(low, r.Line), max(high, r.Line, r.Last)
 	}
-	rejected, err := v.storedRejects(low, high)
+	stored, err := v.storedRejects(low, high)
 	if err != nil {
 		return err
 	}
 	for _, r := range records {
-		v.verdict.Records++
-		if rejected[rejectKey(r.Line, r.Record)] {
-			v.verdict.Rejected++
-			continue
-		}
-		v.verdict.Missing++
-		text := string(r.Record)
-		v.addDifference(Difference{Line: r.Line, Kind: "missing", InFile: &text})
+		v.verdict.Records += r.Lines()
+		v.checkReject(r, stored)
 	}
 	return nil
 }
 
-// storedRejects reads the rejects of a range of lines with one query. A file of
-// which nothing is stored would need a query per row otherwise.
-func (v *verifier) storedRejects(low, high int64) (found map[string]bool, err error) {
-	rows, err := v.conn.QueryContext(v.ctx, "SELECT line, record FROM reject WHERE source = ? AND line BETWEEN ? AND ?", v.source, low, high)
+// checkReject counts the lines of one record, of which the runs of its digest
+// may cover some.
+func (v *verifier) checkReject(r mta.Reject, stored map[string][]storedRun) {
+	from, last := r.Line, max(r.Line, r.Last)
+	if len(stored) > 0 {
+		runs := stored[string(recordDigest(r.Record))]
+		first, _ := slices.BinarySearchFunc(runs, from, func(run storedRun, line int64) int { return cmp.Compare(run.last, line) })
+		for _, run := range runs[first:] {
+			if run.line > last {
+				break
+			}
+			v.addMissing(r, from, run.line-1)
+			v.verdict.Rejected += min(run.last, last) - max(run.line, from) + 1
+			from = run.last + 1
+		}
+	}
+	v.addMissing(r, from, last)
+}
+
+// addMissing counts the lines from to last as missing.
+func (v *verifier) addMissing(r mta.Reject, from, last int64) {
+	if from > last {
+		return
+	}
+	v.verdict.Missing += last - from + 1
+	for ; from <= last && len(v.verdict.Differences) < maxDifferences; from++ {
+		text := string(r.Record)
+		v.addDifference(Difference{Line: from, Kind: "missing", InFile: &text})
+	}
+}
+
+// storedRejects reads the rejects of a range of lines with one query: their
+// runs by digest, in order. A file of which nothing is stored would need a
+// query per row otherwise.
+func (v *verifier) storedRejects(low, high int64) (found map[string][]storedRun, err error) {
+	rows, err := v.conn.QueryContext(v.ctx, `SELECT line, last, digest FROM reject WHERE `+startWithin+
+		` UNION ALL SELECT line, last, digest FROM reject WHERE `+reachInto+` ORDER BY line`, v.source, low, high, maxRun)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	found = map[string]bool{}
+	found = map[string][]storedRun{}
 	for rows.Next() {
-		var line int64
-		var record []byte
-		if err := rows.Scan(&line, &record); err != nil {
+		var run storedRun
+		var digest []byte
+		if err := rows.Scan(&run.line, &run.last, &digest); err != nil {
 			return nil, err
 		}
-		found[rejectKey(line, record)] = true
+		found[string(digest)] = append(found[string(digest)], run)
 	}
 	return found, rows.Err()
-}
-
-func rejectKey(line int64, record []byte) string {
-	return strconv.FormatInt(line, 10) + ":" + string(record)
 }
 
 // countExtra counts the rides after upTo and up to last, of which known are
