@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,5 +189,87 @@ func TestInterruptedWhileInputIsIdle(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The list of rejects is one JSON document, however many there are.
+func TestRejectsJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	list := func(input string) (lines []int64) {
+		t.Helper()
+		if status, _, stderr := try(t.Context(), load, strings.NewReader(input), "--db", path, "--source", "piped", "-"); status != 0 {
+			t.Fatalf("load: status %d\n%s", status, stderr)
+		}
+		status, stdout, stderr := try(t.Context(), rejects, nil, "--db", path, "--format", "json")
+		var document struct {
+			Rejects []struct {
+				Line     int64
+				LastLine int64 `json:"last_line"`
+				Record   string
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &document); status != 0 || err != nil || document.Rejects == nil {
+			t.Fatalf("status %d, %v: %s%s", status, err, stdout, stderr)
+		}
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, []byte(stdout), "", "  "); err != nil || indented.String() != stdout {
+			t.Errorf("not indented as other documents are:\n%s", stdout)
+		}
+		for _, r := range document.Rejects {
+			for line := r.Line; line <= r.LastLine; line++ {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	header, row := rows[:strings.Index(rows, "\n")+1], strings.Split(rows, "\n")[1]+"\n"
+	if lines := list(header + row); len(lines) != 0 {
+		t.Errorf("rejects at lines %v, want none", lines)
+	}
+	if lines := list(header + row + "<&>\n<&>\nx\n"); !slices.Equal(lines, []int64{3, 4, 5}) {
+		t.Errorf("rejects at lines %v, want 3 to 5", lines)
+	}
+}
+
+// heapMeter discards what is written to it and keeps the largest heap.
+type heapMeter struct {
+	largest uint64
+	writes  int
+}
+
+func (m *heapMeter) Write(p []byte) (int, error) {
+	if m.writes++; m.writes%64 != 1 { // reading the statistics takes time
+		return len(p), nil
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	m.largest = max(m.largest, stats.HeapAlloc)
+	return len(p), nil
+}
+
+// The rejects are read one by one: all of them may not fit the memory.
+func TestRejectsJSONMemory(t *testing.T) {
+	const records, size = 300, 60_000
+	path := filepath.Join(t.TempDir(), "rides.db")
+	input := strings.Builder{}
+	input.WriteString("transit_timestamp,station_complex_id,ridership\n")
+	for n := range records {
+		fmt.Fprintf(&input, "%d%s\n", n, strings.Repeat("x", size))
+	}
+	if status, _, stderr := try(t.Context(), load, strings.NewReader(input.String()), "--db", path, "--source", "piped", "-"); status != 0 {
+		t.Fatalf("load: status %d\n%s", status, stderr)
+	}
+	input.Reset()
+	runtime.GC()
+	var meter heapMeter
+	if _, err := meter.Write(nil); err != nil {
+		t.Fatal(err)
+	}
+	before := meter.largest
+	if err := rejects(t.Context(), []string{"--db", path, "--format", "json"}, cli.Env{Stdout: &meter}); err != nil {
+		t.Fatal(err)
+	}
+	if grown := meter.largest - before; grown > records*size/2 {
+		t.Errorf("the heap grew by %d bytes, for %d bytes of rejects", grown, records*size)
 	}
 }

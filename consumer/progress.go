@@ -91,10 +91,14 @@ func (r *rejectLog) add(c ingest.Commit) {
 	for _, part := range c.Batch.Parts {
 		for _, x := range part.Rejects {
 			if r.logged++; r.logged > maxLoggedRejects {
-				r.skipped++
+				r.skipped += x.Lines()
 				continue
 			}
-			r.log.Warn("rejected", "source", part.Source, "line", x.Line, "reason", x.Reason)
+			attributes := []any{"source", part.Source, "line", x.Line}
+			if x.Lines() > 1 {
+				attributes = append(attributes, "last_line", x.Last)
+			}
+			r.log.Warn("rejected", append(attributes, "reason", x.Reason)...)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +28,16 @@ again under its name. The corrected rows are stored, their rejects are deleted,
 and no row is stored twice.
 `
 
+const rejectsManual = `
+The JSON document:
+  {"rejects": [{"source", "line", "last_line", "column", "reason", "record",
+   "rejected_at"}]}
+Equal records of consecutive lines are one entry, from line to last_line.
+`
+
 func rejects(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("consumer rejects", rejectsHelp)
+	f.Manual(rejectsManual)
 	db := f.String("db", defaultDatabase, "the database `FILE`")
 	source := f.String("source", "", "only rejects of the data set `NAME`")
 	raw := f.Bool("csv", false, "the raw records under their header")
@@ -56,10 +66,14 @@ func rejects(ctx context.Context, args []string, env cli.Env) error {
 }
 
 func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
-	n := 0
+	n := int64(0)
 	err := r.Rejects(ctx, source, func(x store.Reject) error {
-		n++
-		_, err := fmt.Fprintf(w, "%s:%d: %s\n    %s\n", x.Source, x.Line, x.Reason, printable(x.Record))
+		n += x.Last - x.Line + 1
+		lines := fmt.Sprint(x.Line)
+		if x.Last > x.Line {
+			lines = fmt.Sprintf("%d-%d", x.Line, x.Last)
+		}
+		_, err := fmt.Fprintf(w, "%s:%s: %s\n    %s\n", x.Source, lines, x.Reason, printable(x.Record))
 		return err
 	})
 	if err != nil {
@@ -68,7 +82,7 @@ func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) 
 	if n == 0 {
 		_, err = fmt.Fprintln(w, "no rejects")
 	} else {
-		_, err = fmt.Fprintf(w, "%s rejects\n", formatCount(int64(n)))
+		_, err = fmt.Fprintf(w, "%s rejects\n", formatCount(n))
 	}
 	return err
 }
@@ -90,22 +104,41 @@ func printable(record []byte) string {
 type jsonReject struct {
 	Source     string `json:"source"`
 	Line       int64  `json:"line"`
+	LastLine   int64  `json:"last_line"`
 	Column     string `json:"column"`
 	Reason     string `json:"reason"`
 	Record     string `json:"record"`
 	RejectedAt string `json:"rejected_at"`
 }
 
+// listJSON writes one document, reject by reject: all of them may not fit the
+// memory.
 func listJSON(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
-	list := []jsonReject{}
+	separator := "\n"
+	if _, err := io.WriteString(w, "{\n  \"rejects\": ["); err != nil {
+		return err
+	}
 	err := r.Rejects(ctx, source, func(x store.Reject) error {
-		list = append(list, jsonReject{x.Source, x.Line, x.Column, x.Reason, string(x.Record), x.RejectedAt})
-		return nil
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("    ", "  ")
+		if err := encoder.Encode(jsonReject{x.Source, x.Line, x.Last, x.Column, x.Reason, string(x.Record), x.RejectedAt}); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(w, "%s    %s", separator, bytes.TrimRight(text.Bytes(), "\n"))
+		separator = ",\n"
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	return cli.WriteJSON(w, map[string]any{"rejects": list})
+	if separator == "\n" { // none
+		_, err = io.WriteString(w, "]\n}\n")
+	} else {
+		_, err = io.WriteString(w, "\n  ]\n}\n")
+	}
+	return err
 }
 
 // listCSV writes the raw records. It fails if their sources have different
@@ -126,7 +159,11 @@ func listCSV(ctx context.Context, r *store.Reader, source string, w io.Writer) e
 				"list one source at a time: --source "+owner)
 		}
 		record := strings.TrimRight(string(x.Record), "\r\n")
-		_, err := fmt.Fprintln(w, record)
-		return err
+		for range x.Last - x.Line + 1 {
+			if _, err := fmt.Fprintln(w, record); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
