@@ -21,7 +21,7 @@ Usage:
   contention watch FILE          show who holds the lock of a database, right now
   contention about               show what a result on this machine depends on
 
-Without flags it shows "database is locked" as it happens, then compares five strategies, in
+Without flags it shows "database is locked" as it happens, then compares six strategies, in
 about ten seconds. Describe your own program, and it compares the strategies for that:
 
   contention --processes 8 --task 50ms             eight processes, 50 ms of work behind each row
@@ -31,6 +31,12 @@ about ten seconds. Describe your own program, and it compares the strategies for
                                                    which strategy is fastest, at each number
   contention --task 0 --strategies direct -v       what each process does, and when
   contention --format json --output result.json    for a program, and to keep`
+
+// strategiesManual says why there is no strategy that lets SQLite do it.
+const strategiesManual = `
+SQLite does not queue its waiters on Linux: with a busy timeout they poll, and sleep up to 100 ms in
+between, in no order. sqlite3_setlk_timeout() has no effect there.
+`
 
 const formatsManual = `JSON (--format json): one document,
   {"version":1,"about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
@@ -98,7 +104,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.DurationVar(&v.duration, "for", 0, "instead of --rows: write for a `TIME`, such as 5s")
 	f.DurationSliceVar(&v.tasks, "task", []time.Duration{20 * time.Millisecond},
 		"the `TIME` of the work behind each row, or a list; 0: none")
-	f.StringSliceVar(&v.strategies, "strategies", []string{"direct", "consumers", "short", "queued", "confirmed"},
+	f.StringSliceVar(&v.strategies, "strategies", []string{"direct", "consumers", "short", "turns", "queued", "confirmed"},
 		"`NAMES` with commas, or all; --help-all describes them\n")
 	f.DurationVar(&v.busy, "busy-timeout", 5*time.Second, "`TIME` to wait for a lock before SQLITE_BUSY")
 	f.IntVar(&c.repeat, "repeat", 1, "run each trial `N` times, report median and range")
@@ -110,7 +116,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.DurationVar(&v.deadline, "deadline", 0, "end a trial after `TIME` (default: all its tasks, and a minute)")
 	f.StringVar(&c.dir, "dir", "var", "`DIR` for the databases of the trials: the disk matters")
 	f.Advanced("rows-per-transaction", "sync", "offered", "deadline", "dir")
-	f.Manual("Strategies:\n" + report.Manual() + "\n" + formatsManual)
+	f.Manual("Strategies:\n" + report.Manual() + strategiesManual + "\n" + formatsManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err
 	}

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +26,17 @@ type running struct {
 	stdout bytes.Buffer
 	lines  *bufio.Scanner
 	pids   []int
+	names  []string // of the processes, in the same order
+}
+
+// pid returns the id of a process by its number.
+func (r *running) pid(t *testing.T, number string) int {
+	t.Helper()
+	i := slices.Index(r.names, "P"+number)
+	if i < 0 {
+		t.Fatalf("P%s has not started: %q", number, r.names)
+	}
+	return r.pids[i]
 }
 
 // started runs the command until its log has said something n times.
@@ -40,17 +53,17 @@ func started(t *testing.T, n int, what string, args ...string) *running {
 		t.Fatal(err)
 	}
 	r.lines = bufio.NewScanner(stderr)
-	pid := regexp.MustCompile(`msg=started .*pid=(\d+)`)
+	pid := regexp.MustCompile(`msg=started process=(\w+) .*pid=(\d+)`)
 	for said := 0; said < n; {
 		if !r.lines.Scan() {
 			t.Fatalf("ended too early: %v", r.lines.Err())
 		}
 		if m := pid.FindStringSubmatch(r.lines.Text()); m != nil {
-			p, err := strconv.Atoi(m[1])
+			p, err := strconv.Atoi(m[2])
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.pids = append(r.pids, p)
+			r.pids, r.names = append(r.pids, p), append(r.names, m[1])
 		}
 		if strings.Contains(r.lines.Text(), what) {
 			said++
@@ -76,21 +89,55 @@ func gone(t *testing.T, pid int) {
 	t.Errorf("process %d is still there", pid)
 }
 
+// TestKilledChildIsReported: the kernel frees the locks of a process that is
+// killed, SQLite's and those of turns, and the others go on.
 func TestKilledChildIsReported(t *testing.T) {
 	t.Parallel()
-	r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "8", "--task", "20ms", "--strategies", "immediate")
-	if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
+	for _, strategy := range []string{"immediate", "turns"} {
+		r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "8", "--task", "20ms", "--strategies", strategy)
+		if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.wait(); err != nil {
+			t.Fatalf("lost rows alone are no failure: %v", err)
+		}
+		got := decode(t, r.stdout.Bytes())
+		if tr := got.Trials[0]; tr.Asked != 24 || tr.Lost == 0 || tr.Lost > 8 {
+			t.Errorf("got %+v, want some of the 8 rows of one process lost", tr)
+		}
+		if !strings.Contains(strings.Join(got.Findings, ""), "died (signal: killed)") {
+			t.Errorf("not said: %q", got.Findings)
+		}
+	}
+}
+
+// TestStoppedProcessKeepsItsTurn: while the process that has the turn is
+// stopped, all others wait, and watch names it.
+func TestStoppedProcessKeepsItsTurn(t *testing.T) {
+	t.Parallel()
+	r := started(t, 1, "has the lock", "--processes", "3", "--rows", "1", "--task", "1s", "--strategies", "turns")
+	name := regexp.MustCompile(`process=P(\d)`).FindStringSubmatch(r.lines.Text())
+	holder := r.pid(t, name[1])
+	if err := syscall.Kill(holder, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	database, err := filepath.Glob(filepath.Join(r.Dir, "var", "*", "rides.db"))
+	if err != nil || len(database) != 1 {
+		t.Fatalf("%q, %v", database, err)
+	}
+	seen, err := command(t, "watch", "--once", database[0]).CombinedOutput()
+	if runtime.GOOS == "linux" && !strings.Contains(string(seen), strconv.Itoa(holder)) {
+		t.Errorf("watch does not name process %d: %s (%v)", holder, seen, err)
+	}
+	if err := syscall.Kill(holder, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.wait(); err != nil {
-		t.Fatalf("lost rows alone are no failure: %v", err)
+		t.Fatal(err)
 	}
-	got := decode(t, r.stdout.Bytes())
-	if tr := got.Trials[0]; tr.Asked != 24 || tr.Lost == 0 || tr.Lost > 8 {
-		t.Errorf("got %+v, want some of the 8 rows of one process lost", tr)
-	}
-	if !strings.Contains(strings.Join(got.Findings, ""), "died (signal: killed)") {
-		t.Errorf("not said: %q", got.Findings)
+	got := decode(t, r.stdout.Bytes()).Trials[0]
+	if got.Stored != 3 {
+		t.Errorf("%d of 3 rows are stored", got.Stored)
 	}
 }
 

@@ -46,6 +46,7 @@ var starters = map[string]func(p *process) (implementation, error){
 	"wal":        startWAL,
 	"immediate":  startImmediate,
 	"short":      startShort,
+	"turns":      startTurns,
 	"consumers":  startConsumers,
 	"queued":     startQueued,
 	"confirmed":  startConfirmed,

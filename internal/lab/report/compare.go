@@ -63,6 +63,17 @@ func (g group) fastestDirect() (best Trial, ok bool) {
 	return best, ok
 }
 
+// fastestPolling returns the fastest strategy without a queue and without turns
+// that lost nothing: SQLite's waiters poll, in no order.
+func (g group) fastestPolling() (best Trial, ok bool) {
+	for _, t := range g.trials {
+		if s := Find(t.Strategy); s.Queue == NoQueue && !s.Turns && t.complete() && (!ok || t.Rate > best.Rate) {
+			best, ok = t, true
+		}
+	}
+	return best, ok
+}
+
 // fastestQueue returns the fastest strategy with a single writer that lost
 // nothing.
 func (g group) fastestQueue() (best Trial, ok bool) {
@@ -186,13 +197,17 @@ func Recommend(trials []Trial) (Advice, bool) {
 	switch {
 	case hasDirect && (!hasQueue || compareRates(d, q) != slower && acceptableWait(d, q)):
 		text := merits(d)
+		if Find(d.Strategy).Turns {
+			text += " It needs no server, but every process must take turns, on one machine."
+		}
 		if hasQueue {
 			text += fmt.Sprintf(" A queue would not be faster (%s: %s rows/s).", q.Strategy, figure(q.Rate))
 		}
 		return g.advise(d.Strategy, text), true
 	case hasQueue:
 		text := merits(q)
-		if b, ok := g.fastestDirect(); ok {
+		b, ok := g.fastestDirect()
+		if ok {
 			text += fmt.Sprintf(" The best strategy without a queue, %s, stored %s rows/s with a maximum wait of %s",
 				b.Strategy, figure(b.Rate), roundMillis(valueOf(b.Wait.Max)))
 			if b.starved() {
@@ -202,11 +217,15 @@ func Recommend(trials []Trial) (Advice, bool) {
 		} else {
 			text += " No strategy without a queue stored all rows."
 		}
+		if t, ok := g.get("turns"); ok && b.Strategy != "turns" && t.complete() && !t.starved() {
+			text += fmt.Sprintf(" If there must be no server, turns is fair as well: %s rows/s with a maximum wait of %s.",
+				figure(t.Rate), roundMillis(valueOf(t.Wait.Max)))
+		}
 		return g.advise(q.Strategy, text), true
 	}
 	a := g.advise("short", "")
 	a.Text = "For " + g.Setting.Size() + ": none of these strategies. Each lost rows or starved a process. Try short, which holds the lock " +
-		"only for INSERT and COMMIT, and confirmed, which has a single writer."
+		"only for INSERT and COMMIT, turns, which is fair without a server, and confirmed, which has a single writer."
 	return a, true
 }
 
@@ -219,11 +238,11 @@ func hardest(groups []group) group {
 	})
 }
 
-// advise recommends a strategy, to be checked against short and confirmed, the
-// best of either kind.
+// advise recommends a strategy, to be checked against short, turns and
+// confirmed, the best of each kind.
 func (g group) advise(strategy, why string) Advice {
 	a := Advice{fmt.Sprintf("For %s: %s. %s", g.Setting.Size(), strategy, why), g.Setting, []string{strategy}}
-	for _, name := range []string{"short", "confirmed"} {
+	for _, name := range []string{"short", "turns", "confirmed"} {
 		if name != strategy {
 			a.Strategies = append(a.Strategies, name)
 		}

@@ -26,7 +26,7 @@ func Findings(trials []Trial) []string {
 	var sentences []string
 	for _, find := range []func([]Trial) []finding{
 		unaccountedRows, deaths, deadlines, unevenStarts, externalHolders, otherErrors,
-		introduction, busyErrors, starvation, taskInTransaction, freeLock, confirmedGain, noQueueNeeded,
+		introduction, busyErrors, starvation, taskInTransaction, turnsGain, freeLock, confirmedGain, noQueueNeeded,
 		queuedCost, manyConsumers, allStored, offeredLoad,
 	} {
 		for _, f := range find(trials) {
@@ -288,13 +288,37 @@ func percentage(part, whole float64) string {
 	return fmt.Sprintf("%.0f %%", 100*part/whole)
 }
 
+// turnsGain compares turns with the fastest strategy that lets SQLite decide
+// who is next, and says what the price of fairness is.
+func turnsGain(trials []Trial) (f []finding) {
+	for _, g := range comparableGroups(trials) {
+		t, ok := g.get("turns")
+		other, ok2 := g.fastestPolling()
+		if !ok || !ok2 || !t.complete() || t.Processes < 2 {
+			continue
+		}
+		gain := valueOf(other.Wait.Max) / max(valueOf(t.Wait.Max), 0.001)
+		if gain < 5 || valueOf(other.Wait.Max) < acceptableMillis {
+			continue
+		}
+		s := fmt.Sprintf("turns is fair without a server: its maximum wait was %s against %s with %s (Jain's index %s against %s), at %s rows/s against %s.",
+			roundMillis(valueOf(t.Wait.Max)), roundMillis(valueOf(other.Wait.Max)), other.Strategy,
+			jainText(t.Fairness), jainText(other.Fairness), figure(t.Rate), figure(other.Rate))
+		if q, ok := g.fastestQueue(); ok && compareRates(q, t) == faster {
+			s += fmt.Sprintf(" %s stored %s as many rows, because its writer commits for several processes at once.", q.Strategy, multiple(q.Rate/t.Rate))
+		}
+		f = append(f, finding{g.Setting.Size(), s, gain})
+	}
+	return strongest(f)
+}
+
 // freeLock says how much of the waiting for the lock was in vain: SQLite polls,
 // so a waiter may sleep while the lock is free. It is told of the trial with
 // the most of it.
 func freeLock(trials []Trial) []finding {
 	var worst Trial
 	for _, t := range trials {
-		if !t.Introduction && t.LockWait.Free > worst.LockWait.Free {
+		if !t.Introduction && !Find(t.Strategy).Turns && t.LockWait.Free > worst.LockWait.Free {
 			worst = t
 		}
 	}

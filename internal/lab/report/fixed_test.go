@@ -107,6 +107,7 @@ func fixedReport() Report {
 			made("direct", 38.2, starved, func(t *Trial) { t.HeldSeconds = 0.95; t.Holders = []Holder{{"P1", 101, 10, 240 * ms, 31 * ms}} }),
 			made("consumers", 35.5, worst(412), busyOnce),
 			made("short", 168.4, repeated(150, 190)),
+			made("turns", 38.5, worst(90)),
 			made("queued", 171, repeated(140, 200), func(t *Trial) { t.Published = ptr(0.229); t.MinRows = 10 }),
 			made("confirmed", 160.25, func(t *Trial) { t.Wait.P99 = ptr(7.5) }),
 		},

@@ -115,8 +115,8 @@ func TestCSVIsCSV(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 8 {
-		t.Errorf("%d lines, want a header and 7", len(rows))
+	if len(rows) != 9 {
+		t.Errorf("%d lines, want a header and 8", len(rows))
 	}
 }
 

@@ -67,6 +67,12 @@ var strategies = []Strategy{
 		Journal: "wal",
 	},
 	{
+		Name:    "turns",
+		Does:    "immediate, but processes take turns by two lock files: fair, without a server",
+		Where:   "between BEGIN and COMMIT",
+		Journal: "wal", Turns: true,
+	},
+	{
 		Name:    "consumers",
 		Does:    "the rows wait in a queue; all processes consume it, and each writes as wal does",
 		Where:   "between INSERT and COMMIT",
