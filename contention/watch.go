@@ -1,17 +1,16 @@
 package main
 
-// contention watch: who holds the lock on a database, right now.
+// contention watch: which process holds which lock on a database.
 //
-// It has no connection to that database, and must not get one: see the
+// This process must not have a connection to that database: see the
 // documentation of turnstile/internal/locks.
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,56 +18,93 @@ import (
 	"turnstile/internal/locks"
 )
 
-const watchHead = `Say who holds the lock on an SQLite database: which process, which lock, for how long.
+const watchHead = `Show which process holds which lock on an SQLite database, since when, and who pins its WAL.
 
 Usage:
   contention watch FILE [flags]
 
-It works on any database of this machine, in rollback and in WAL mode, and touches nothing. It
-looks every 10 ms, reports every lock held for 100 ms or more, and ends with a summary at Ctrl-C.
+It works on any database of this machine, in rollback and in WAL mode, and writes nothing. It looks
+every 10 ms, reports every lock held for 100 ms or more, and ends with a summary at Ctrl-C.
 
   contention watch app.db
-  contention watch app.db --once                   what is locked at this moment
-  contention watch app.db --format json | jq .     one JSON document a line`
+  contention watch app.db --once                   what is locked now; exit status 3 if it blocks others
+  contention watch app.db --for 1m --alert 2s      exit status 3 if a lock was held for 2 s or more
+  contention watch app.db --format json | jq .     one JSON document a line
 
-const watchManual = `What it can't see: SQLite polls, so who waits for a lock leaves no trace; processes that have the file
-open and hold nothing "may be waiting". A lock shorter than the interval is seen now and then only,
-and short ones in a row look like one long one: the count of changes to the file tells them apart.
+On a host full of containers, one container that sees them all (its exit status is watch's):
+  docker run --rm --pid=host --cap-add SYS_PTRACE -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
+
+const watchManual = `Exit status: 3 if watch found what it was asked about: with --once a lock that blocks other processes, with
+--alert a lock held that long. 0 if there was none. 1 if there may be one that watch cannot see.
+
+Not visible: a waiter leaves no trace, because SQLite polls for a lock. Processes that have the file open and
+hold no lock "may be waiting". A lock held for less than the interval is missed now and then. Several short
+ones in a row look like one: the number of changes to the file tells them apart.
+
+The WAL: a checkpoint copies its frames (pages) into the database file, oldest first. It stops at the first
+frame that is newer than the snapshot of a reader. That reader pins the frames from there on, and the WAL
+grows until it ends.
 
 JSON, --once: one document
   {"file","at","journal_mode":"wal|rollback|unknown","visible":true,
-   "locks":[{"pid","command","lock":"reserved|pending|exclusive|shared|wal-write|wal-checkpoint|
-             wal-recover|wal-read","seen_ms"}],
-   "open":[{"pid","command"}],"note"}
-  visible: false where the holder of a lock is hidden, or may be; note says why. pid: 0 for a process
-  in another PID namespace or on another machine, -1 for an open file description's lock that no
-  process could be found for. seen_ms: for how long it has been seen; 0 with --once. open: has the
-  file open, holds none of the locks. A process with several locks is listed with the strongest of
-  the file, and of the -shm file with those that don't follow from another.
+   "locks":[{"pid","command","user","state","started","container","inner_pid",
+             "lock":"reserved|pending|exclusive|shared|wal-write|wal-checkpoint|wal-recover|wal-read",
+             "idle","seen_ms","changes"}],
+   "open":[{"pid","command","user","state","started","container","inner_pid"}],
+   "wal":{"bytes","page_size","frames","copied","pinned_frames","pinned_bytes",
+          "readers":[{"pid","command","since","pinned_frames","pinned_bytes"}]},
+   "unseen":[],"note"}
+  visible: false if the holder of a lock is hidden, or may be; note says why. unseen: why there may be
+  locks that are not listed. pid: 0 for a process in another PID namespace or on another machine, -1 for an
+  open file description's lock, which belongs to no process. state: running, sleeping, disk wait, stopped,
+  traced, zombie. inner_pid: its PID in its own PID namespace (a container), else 0. idle: an exclusive lock
+  without an open transaction. seen_ms: for how long it is known to have been held. changes: between how many
+  samples the file was written to. open: processes that have the file open and hold none of the locks.
+  wal: null outside of WAL mode. copied: frames that are in the database file already. A process with
+  several locks is listed with the strongest on the file, and with those on the -shm file that do not follow
+  from another.
 JSON, without --once: one document a line. The first is the one above, then
-  {"hold":{"pid","command","lock","from","until","seen_ms","changes","ended"}}
-                       a lock held for 100 ms or more: "ended": false when it gets that old, true
-                       when it is gone; changes: between how many samples the file was written to
-  {"note":"..."}       whatever else there is to say
-  {"summary":{"file","from","until","interval_ms","samples","longest_gap_ms","write_locked",
+  {"hold":{"pid","command","lock","from","until","seen_ms","changes","ended","idle",
+           "stages":[{"lock","seen_ms"}],"open":[PID]}}
+                       a lock held for 100 ms or more: "ended": false when it gets that old, true when it is
+                       gone; stages: for how long it was which lock; open: who may have been waiting
+  {"alert":{...}}      the same, when a lock that blocks others reaches --alert, and each time that doubles
+  {"note":"..."}       anything else
+  {"summary":{"file","from","until","interval_ms","samples","longest_gap_ms","missed_ms","write_locked",
    "processes":[{"pid","command","lock","class":"write|read|checkpoint|recovery","share","holds",
-   "longest_ms"}],"interrupted":true}}
-                       the last; write_locked and share: of the samples, 0 to 1; holds: of 100 ms or
-                       more`
+   "longest_ms"}],"open":[{"pid","command"}],"wal":{"bytes_before","bytes_after","pinned_frames","pinned_bytes",
+   "pid","command"},"alerts","interrupted":true}}
+                       the last; missed_ms: time in which watch did not get to look; write_locked and share:
+                       of the samples, 0 to 1; holds: of 100 ms or more; open: who had the file open
+                       while a lock blocked others; wal: with the reader that pinned the most`
 
-// leastHold is how long a lock must be held to be worth a line.
-const leastHold = 100 * time.Millisecond
+const (
+	// minHold is how long a lock must be held to be reported.
+	minHold = 100 * time.Millisecond
+	// onceWindow is how long --once looks at a lock to tell its age and whether
+	// it is one transaction or many.
+	onceWindow = 100 * time.Millisecond
+	// crowdInterval is how often watch looks who else has the file open, which
+	// takes milliseconds on a machine with many processes.
+	crowdInterval = time.Second
+	// walWarning is the size at which a WAL is worth a warning.
+	walWarning = 256 << 20
+)
 
 type watchConfig struct {
 	file     string
 	once     bool
 	interval time.Duration
+	duration time.Duration // 0: until Ctrl-C
+	alert    time.Duration // 0: none
 	format   string
 }
 
 func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error) {
 	f := cli.NewFlags("contention watch", watchHead)
-	f.BoolVar(&c.once, "once", false, "look once")
+	f.BoolVar(&c.once, "once", false, "look once and exit")
+	f.DurationVar(&c.duration, "for", 0, "exit after `TIME`, such as 1m")
+	f.DurationVar(&c.alert, "alert", 0, "alert when a lock blocks others for `TIME`, and when that doubles")
 	f.DurationVar(&c.interval, "interval", 10*time.Millisecond, "look every `TIME`")
 	f.StringVar(&c.format, "format", "text", "`FORM` of the result: text, json")
 	f.Manual(watchManual)
@@ -84,6 +120,12 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 		return c, false, cli.Usagef("one of text, json", "--format is %q", c.format)
 	case c.interval < time.Millisecond || c.interval > time.Minute:
 		return c, false, cli.Usagef("for example --interval 10ms", "--interval is %s, want 1ms to 1m", c.interval)
+	case c.duration < 0 || f.Changed("for") && c.duration == 0:
+		return c, false, cli.Usagef("for example --for 1m", "--for is %s, want more than 0", c.duration)
+	case c.alert < 0 || f.Changed("alert") && c.alert == 0:
+		return c, false, cli.Usagef("for example --alert 2s", "--alert is %s, want more than 0", c.alert)
+	case c.once && (c.duration > 0 || c.alert > 0):
+		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once looks once: --for and --alert are for a longer watch")
 	}
 	c.file = f.Arg(0)
 	return c, false, nil
@@ -97,15 +139,15 @@ func watch(ctx context.Context, args []string, env cli.Env) error {
 	w, err := locks.NewWatcher(c.file)
 	switch {
 	case errors.Is(err, locks.ErrUnsupported):
-		return watchBlind(c, env, err)
+		return watchUnsupported(c, env, err)
 	case err != nil:
 		return cli.WithHint(err, watchHint(c.file, err))
 	}
-	out := watchOutput{config: c, env: env, colour: cli.Colour(env.Stdout)}
+	out := newWatchOutput(c, env)
 	if c.once {
-		err = watchOnce(w, out)
+		err = watchOnce(ctx, w, out)
 	} else {
-		err = watchOn(ctx, w, out)
+		err = newFollower(w, out).follow(ctx)
 	}
 	return errors.Join(err, w.Close())
 }
@@ -119,112 +161,284 @@ func watchHint(file string, err error) string {
 	}
 	switch {
 	case errors.Is(err, locks.ErrNotDatabase):
-		return "a file that is encrypted as a whole looks like none either"
+		return "a file that is encrypted as a whole has no header either"
 	case errors.Is(err, fs.ErrPermission):
 		return "run it as the owner of the file, or as root"
 	}
 	return ""
 }
 
-// watchBlind is watch where the system tells nothing: what is known, and that
-// it is not more.
-func watchBlind(c watchConfig, env cli.Env, why error) error {
+// errUnseen is returned if there may be locks that watch cannot see, so that a
+// script does not take silence for "not locked".
+func errUnseen(reasons []string) error {
+	return cli.WithHint(fmt.Errorf("there may be a lock that is not visible: %s", strings.Join(reasons, "; ")),
+		"run it on the machine, and as the user, of the programs that use the file")
+}
+
+// watchUnsupported says what is known on a system that does not tell lock
+// holders.
+func watchUnsupported(c watchConfig, env cli.Env, why error) error {
 	mode, err := locks.Mode(c.file)
 	if err != nil {
 		return cli.WithHint(err, watchHint(c.file, err))
 	}
+	hint := "run it on Linux, or see who has the file open: lsof " + c.file
 	if !c.once {
-		return cli.WithHint(why, "run it on Linux, or see who has the file open: lsof "+c.file)
+		return cli.WithHint(why, hint)
 	}
-	d := watchDoc{File: c.file, At: time.Now(), Mode: mode, Locks: []watchLock{}, Open: []watchProcess{}, Note: why.Error()}
-	return watchOutput{config: c, env: env}.look(d)
+	d := watchDoc{
+		File: c.file, At: time.Now(), Mode: mode, Locks: []watchLock{}, Open: []watchProcess{},
+		Unseen: []string{why.Error()}, Note: why.Error(),
+	}
+	return errors.Join(newWatchOutput(c, env).look(d), cli.WithHint(why, hint))
 }
 
-func watchOnce(w *locks.Watcher, out watchOutput) error {
-	now := time.Now()
-	v, err := w.Look(now)
+// watchOnce looks once. If it sees a lock, it goes on looking for a moment, to
+// tell for how long the lock is held and whether by one transaction.
+func watchOnce(ctx context.Context, w *locks.Watcher, out *watchOutput) error {
+	start := time.Now()
+	v, err := w.Look(start)
 	if err != nil {
 		return err
 	}
-	return out.look(newWatchDoc(out.config.file, w, v, now))
+	d := newWatchDoc(out.config.file, w, v, start)
+	tracker := locks.NewTracker(0)
+	tracker.Add(start, v.Locks, false)
+	for now := start; len(v.Locks) > 0 && now.Sub(start) < onceWindow && ctx.Err() == nil; {
+		time.Sleep(min(out.config.interval, onceWindow))
+		now = time.Now()
+		if v, err = w.Look(now); err != nil {
+			break // the file is gone; what was seen was there
+		}
+		d.until = now
+		for _, h := range slices.Concat(tracker.Add(now, v.Locks, v.Changed), tracker.Current()) {
+			d.extend(h)
+		}
+	}
+	if err := out.look(d); err != nil {
+		return err
+	}
+	switch {
+	case slices.ContainsFunc(d.Locks, func(l watchLock) bool { return l.Lock.Blocks() }):
+		return cli.ErrFound
+	case len(d.Unseen) > 0:
+		return errUnseen(d.Unseen)
+	}
+	return nil
 }
 
-// watchOn looks until the context ends, which is how it is meant to end.
-func watchOn(ctx context.Context, w *locks.Watcher, out watchOutput) error {
-	tracker := locks.NewTracker(leastHold)
-	tick := time.NewTicker(out.config.interval)
+// follower looks again and again.
+type follower struct {
+	w       *locks.Watcher
+	out     *watchOutput
+	tracker *locks.Tracker
+
+	note     string // what was said last about what can be seen
+	unseen   []string
+	last     time.Time // of the last look
+	missed   time.Duration
+	drawn    time.Time
+	alerts   map[alertKey]time.Duration // age at which a hold alerts next
+	alerted  int
+	crowd    crowd
+	wal      walHistory
+	walAlert int64 // size of the WAL for the next warning
+}
+
+type alertKey struct {
+	pid   int
+	class locks.Class
+	from  time.Time
+}
+
+func newFollower(w *locks.Watcher, out *watchOutput) *follower {
+	return &follower{w: w, out: out, tracker: locks.NewTracker(minHold), alerts: map[alertKey]time.Duration{}, walAlert: walWarning}
+}
+
+// follow looks until the context ends, or for as long as it was asked to.
+func (f *follower) follow(ctx context.Context) error {
+	if f.out.config.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.out.config.duration)
+		defer cancel()
+	}
+	tick := time.NewTicker(f.out.config.interval)
 	defer tick.Stop()
-	var drawn time.Time
-	for first, note := true, ""; ; {
+	for first := true; ; first = false {
 		now := time.Now()
-		v, err := w.Look(now)
+		v, err := f.w.Look(now)
 		if err != nil && (first || !errors.Is(err, fs.ErrNotExist)) {
-			return errors.Join(err, out.summary(tracker.Summary(), false))
+			return errors.Join(err, f.summary(false))
 		}
-		if said := watchNote(v, err); first {
-			first, note = false, said
-			if err := out.begin(newWatchDoc(out.config.file, w, v, now)); err != nil {
-				return err
-			}
-		} else if said != note {
-			if err := out.note(now, news(note, said)); err != nil {
-				return err
-			}
-			note = said
+		if first {
+			f.note, f.last = noteText(v, err), now
+			err = f.out.begin(newWatchDoc(f.out.config.file, f.w, v, now))
+		} else {
+			err = f.changes(now, v, err)
 		}
-		for _, h := range tracker.Add(now, v.Locks, v.Changed) {
-			if err := out.hold(now, h, func() []locks.Process { open, _ := w.Open(v.Locks); return open }); err != nil {
-				return err
-			}
+		if err == nil {
+			err = f.holds(now, v)
 		}
-		if now.Sub(drawn) >= redraw {
-			drawn = now
-			out.status(now, tracker.Current())
+		if err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return out.summary(tracker.Summary(), true)
+			return f.end(!errors.Is(ctx.Err(), context.DeadlineExceeded))
 		case <-tick.C:
 		}
 	}
 }
 
-const fileGone = "the file is gone; watching for it to come back"
-
-// watchNote is what there is to say beside the locks.
-func watchNote(v locks.View, err error) string {
-	if err != nil {
-		return fileGone
+// end writes the summary and returns what the exit status depends on.
+func (f *follower) end(interrupted bool) error {
+	if err := f.summary(interrupted); err != nil {
+		return err
 	}
-	return strings.Join(v.Notes, "; ")
-}
-
-// news puts a change of the note into words.
-func news(before, now string) string {
 	switch {
-	case now != "":
-		return now
-	case before == fileGone:
-		return "the file is back"
-	}
-	return "no lock is hidden any more"
-}
-
-// A watchOutput shows what is seen, as text or as JSON.
-type watchOutput struct {
-	config watchConfig
-	env    cli.Env
-	colour bool
-}
-
-func (o watchOutput) write(text string) error {
-	if _, err := io.WriteString(o.env.Stdout, text); err != nil {
-		return fmt.Errorf("write the result: %w", err)
+	case f.alerted > 0:
+		return cli.ErrFound
+	case f.out.config.alert > 0 && len(f.unseen) > 0:
+		return errUnseen(f.unseen)
 	}
 	return nil
 }
 
-// live says whether a line that changes is of use.
-func (o watchOutput) live() bool {
-	return o.config.format == "text" && o.env.Stdout == os.Stdout && cli.Terminal(o.env.Stdout)
+// changes reports what has changed about what can be seen.
+func (f *follower) changes(now time.Time, v locks.View, err error) error {
+	if gap := now.Sub(f.last); gap > max(500*time.Millisecond, 10*f.out.config.interval) {
+		f.missed += gap
+		if err := f.out.note(now, fmt.Sprintf("watch did not get to look for %s (a busy or suspended machine): locks of that time were missed", shortTime(gap))); err != nil {
+			return err
+		}
+	}
+	f.last, f.unseen = now, v.Unseen
+	if said := noteText(v, err); said != f.note {
+		before := f.note
+		f.note = said
+		return f.out.note(now, noteChange(before, said))
+	}
+	return nil
+}
+
+// holds reports locks that are held for long, and who may be waiting for them.
+func (f *follower) holds(now time.Time, v locks.View) error {
+	events := f.tracker.Add(now, v.Locks, v.Changed)
+	current := f.tracker.Current()
+	blocked := slices.ContainsFunc(current, func(h locks.Hold) bool { return h.Lock.Blocks() && h.Seen() >= minHold })
+	if blocked || slices.ContainsFunc(events, func(h locks.Hold) bool { return h.Lock.Blocks() }) {
+		f.crowd.refresh(now, f.w, v)
+	}
+	for _, h := range events {
+		if err := f.out.hold(now, h, f.crowd.open); err != nil {
+			return err
+		}
+	}
+	if err := f.alert(now, current); err != nil {
+		return err
+	}
+	if v.WAL != nil {
+		f.wal.add(v.WAL)
+		if v.WAL.Size >= f.walAlert {
+			f.walAlert = 2 * v.WAL.Size
+			if err := f.out.note(now, walWarningText(v.WAL)); err != nil {
+				return err
+			}
+		}
+	}
+	if now.Sub(f.drawn) >= redrawInterval {
+		f.drawn = now
+		f.out.status(now, current, f.crowd.open)
+	}
+	return nil
+}
+
+// alert reports locks that block others for longer than --alert.
+func (f *follower) alert(now time.Time, current []locks.Hold) error {
+	if f.out.config.alert == 0 {
+		return nil
+	}
+	next := make(map[alertKey]time.Duration, len(current))
+	for _, h := range current {
+		if !h.Lock.Blocks() {
+			continue
+		}
+		key := alertKey{h.PID, h.Lock.Class(), h.From}
+		at, ok := f.alerts[key]
+		if !ok {
+			at = f.out.config.alert
+		}
+		if h.Seen() >= at {
+			f.alerted++
+			for at <= h.Seen() {
+				at *= 2
+			}
+			if err := f.out.alert(now, h, f.crowd.open); err != nil {
+				return err
+			}
+		}
+		next[key] = at
+	}
+	f.alerts = next
+	return nil
+}
+
+func (f *follower) summary(interrupted bool) error {
+	s := newWatchSummary(f.out.config.file, f.out.config.interval, f.tracker.Summary(), interrupted)
+	s.MissedMS, s.Alerts, s.Open, s.WAL = f.missed.Milliseconds(), f.alerted, f.crowd.seen(), f.wal.summary()
+	return f.out.summary(s)
+}
+
+// crowd is who has the file open and holds no lock.
+type crowd struct {
+	open   []locks.Process // at the last look
+	looked time.Time
+	all    []locks.Process // at any look
+}
+
+func (c *crowd) refresh(now time.Time, w *locks.Watcher, v locks.View) {
+	if now.Sub(c.looked) < crowdInterval {
+		return
+	}
+	c.open, _ = w.Open(v.Locks)
+	c.looked = now
+	const most = 1000 // a bound for a watch that lasts for weeks
+	for _, p := range c.open {
+		if len(c.all) < most && !slices.ContainsFunc(c.all, func(o locks.Process) bool { return o.PID == p.PID }) {
+			c.all = append(c.all, p)
+		}
+	}
+}
+
+func (c *crowd) seen() []watchProcess {
+	seen := []watchProcess{}
+	for _, p := range c.all {
+		seen = append(seen, newWatchProcess(p))
+	}
+	return seen
+}
+
+// walHistory is how the WAL grew, and which reader pinned most of it.
+type walHistory struct {
+	seen          bool
+	before, after int64
+	reader        locks.Reader
+	bytes         int64 // pinned by the reader
+}
+
+func (h *walHistory) add(w *locks.WALState) {
+	if !h.seen {
+		h.seen, h.before = true, w.Size
+	}
+	h.after = w.Size
+	if len(w.Readers) > 0 && w.Readers[0].Pinned > h.reader.Pinned {
+		h.reader, h.bytes = w.Readers[0], w.Bytes(w.Readers[0].Pinned)
+	}
+}
+
+func (h *walHistory) summary() *watchWALSummary {
+	if !h.seen {
+		return nil
+	}
+	return &watchWALSummary{h.before, h.after, h.reader.Pinned, h.bytes, h.reader.PID, h.reader.Command}
 }

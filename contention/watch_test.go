@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,9 @@ func TestWatchRefuses(t *testing.T) {
 		{[]string{app, text}, 2, "one database at a time"},
 		{[]string{app, "--format", "yaml"}, 2, `--format is "yaml"`},
 		{[]string{app, "--interval", "0s"}, 2, "--interval is 0s"},
+		{[]string{app, "--for", "0s"}, 2, "--for is 0s"},
+		{[]string{app, "--alert", "-1s"}, 2, "--alert is -1s"},
+		{[]string{app, "--once", "--alert", "1s"}, 2, "--once looks once"},
 	} {
 		out, errs, status := runWatch(t.Context(), c.args...)
 		if status != c.status || out != "" || !strings.Contains(errs, c.stderr) {
@@ -51,92 +55,182 @@ func TestWatchRefuses(t *testing.T) {
 
 var watchTime = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 
-func TestWatchText(t *testing.T) {
-	free := watchDoc{File: "app.db", At: watchTime, Mode: locks.WAL, Visible: true}
-	locked, stopped, reading, hidden := free, free, free, free
-	locked.Mode = locks.Rollback
-	locked.Locks = []watchLock{{7, "python3 job.py", locks.Reserved, 2345}, {8, "sqlite3 app.db", locks.Shared, 0}}
-	locked.Open = []watchProcess{{9, "node web.js"}, {10, ""}}
-	locked.stopped = map[int]bool{10: true}
-	stopped.Locks = []watchLock{{7, "job", locks.WALWrite, 0}}
-	stopped.stopped, stopped.Note = map[int]bool{7: true}, "7 holds a lock and is stopped"
-	reading.Locks, reading.Open = []watchLock{{7, "job", locks.WALRead, 0}}, []watchProcess{{9, "web"}}
-	hidden.Visible, hidden.Note = false, "held by a process that can't be seen from here: wal-write"
-	hidden.Locks = []watchLock{{locks.Hidden, "", locks.WALWrite, 0}}
-	for name, c := range map[string]struct {
-		doc  watchDoc
-		want string
-	}{
-		"free": {free, `app.db at 03:04:05.678 (WAL mode): not locked
-hint: a lock is often held for milliseconds only: contention watch FILE, without --once, sees those too
-`},
-		"locked": {locked, `app.db at 03:04:05.678 (rollback-journal mode): locked for writing
+var update = flag.Bool("update", false, "write the golden files")
 
-  7 python3 job.py
-    reserved: is in a transaction that writes: others can read, none can write
-    for 2.3 s at least
-
-  8 sqlite3 app.db
-    shared: is in a transaction that reads: others can read, none can commit
-
-Have it open and hold nothing; they may be waiting (SQLite polls: a waiter leaves no trace):
-  9 node web.js
-  process 10 (stopped)
-hint: if it stays: look where process 7 works between its first write and COMMIT, and move that before BEGIN; kill 7 frees the lock at once, and what it had not committed is rolled back
-`},
-		"stopped": {stopped, `app.db at 03:04:05.678 (WAL mode): locked for writing
-
-  7 job (stopped)
-    wal-write: is in a transaction that writes: others can read, none can write
-
-note: 7 holds a lock and is stopped
-hint: kill -CONT 7 lets it go on
-`},
-		"reading": {reading, `app.db at 03:04:05.678 (WAL mode): being read; open to readers and writers
-
-  7 job
-    wal-read: is in a transaction that reads: no one has to wait for it, but the WAL can't start anew
-
-Have it open and hold nothing:
-  9 web
-`},
-		"hidden": {hidden, `app.db at 03:04:05.678 (WAL mode): locked for writing
-
-  a process that can't be seen from here
-    wal-write: is in a transaction that writes: others can read, none can write
-
-note: held by a process that can't be seen from here: wal-write
-`},
-	} {
-		if got := watchText(c.doc, false); got != c.want {
-			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
+// golden compares a text with testdata/NAME.golden.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
 		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("not as in %s:\n%s", file, got)
+	}
+}
+
+// lockOf is a lock of process 7.
+func lockOf(name locks.Name) watchLock {
+	return watchLock{watchProcess: watchProcess{PID: 7, Command: "python3 job.py"}, Lock: name}
+}
+
+func TestWatchText(t *testing.T) {
+	free := watchDoc{File: "app.db", At: watchTime, until: watchTime, Mode: locks.WAL, Visible: true}
+	rollback := free
+	rollback.Mode = locks.Rollback
+	with := func(d watchDoc, all ...watchLock) watchDoc {
+		d.Locks = all
+		return d
+	}
+	described := lockOf(locks.Reserved)
+	described.watchProcess = watchProcess{
+		PID: 7, Command: "python3 job.py", User: "app", State: locks.Sleeping,
+		Started: new(watchTime.Add(-time.Hour)), Container: "0123456789ab", InnerPID: 12,
+	}
+	described.SeenMS = 2345
+	reader := lockOf(locks.Shared)
+	reader.PID, reader.Command = 8, "sqlite3 app.db"
+	locked := with(rollback, described, reader)
+	locked.Open = []watchProcess{{PID: 9, Command: "node web.js"}, {PID: 10, State: locks.Stopped}}
+	state := func(name locks.Name, s locks.State) watchLock {
+		l := lockOf(name)
+		l.State = s
+		return l
+	}
+	idle, busy, old := lockOf(locks.Exclusive), lockOf(locks.WALWrite), lockOf(locks.WALRead)
+	idle.Idle = true
+	busy.SeenMS, busy.Changes = 100, 8
+	old.InnerPID, old.Started = 3, new(watchTime.Add(-48*time.Hour))
+	pinned := with(free, old)
+	pinned.WAL = &watchWAL{
+		Bytes: 12_800_000, PageSize: 4096, Frames: 3100, Copied: 258, PinnedFrames: 2842, PinnedBytes: 2842 * 4120,
+		Readers: []watchReader{
+			{7, "python3 job.py", watchTime.Add(-26 * time.Second), 2842, 2842 * 4120},
+			{9, "web", watchTime, 1, 4120},
+			{11, "new", watchTime, 0, 0},
+		},
+	}
+	pinned.Open = []watchProcess{{PID: 10, Command: "node web.js"}}
+	quiet := free
+	quiet.WAL = &watchWAL{Bytes: 4152, PageSize: 4096, Frames: 1}
+	hidden := with(free, lockOf(locks.WALWrite))
+	hidden.Locks[0].PID, hidden.Locks[0].Command = locks.Hidden, ""
+	hidden.Visible, hidden.Note = false, "held by a process that can't be seen from here: wal-write"
+	unseen := rollback
+	unseen.Visible, unseen.Unseen, unseen.Note = false, []string{"NFS"}, "the file is on NFS: locks of other machines don't show here"
+	for name, d := range map[string]watchDoc{
+		"free": free, "locked": locked, "quiet": quiet, "pinned": pinned, "hidden": hidden, "unseen": unseen,
+		"stopped":       with(free, state(locks.WALWrite, locks.Stopped)),
+		"traced":        with(rollback, state(locks.Reserved, locks.Traced)),
+		"pending":       with(rollback, lockOf(locks.Pending), reader),
+		"idle":          with(rollback, idle),
+		"busy":          with(free, busy),
+		"reading":       with(rollback, reader),
+		"checkpointing": with(free, lockOf(locks.Checkpoint)),
+		"recovering":    with(free, lockOf(locks.Recover)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := watchText(d, false)
+			golden(t, "watch-"+name, got)
+			for line := range strings.Lines(got) {
+				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 100 {
+					t.Errorf("%d characters in a line: %s", n, line)
+				}
+			}
+		})
 	}
 	if got := watchText(free, true); !strings.Contains(got, "\x1b[32mnot locked\x1b[0m") {
 		t.Errorf("no colour: %q", got)
 	}
 }
 
-func TestWatchHoldText(t *testing.T) {
-	h := locks.Hold{PID: 7, Command: "job", Lock: locks.WALWrite, From: watchTime, Until: watchTime.Add(1234 * time.Millisecond), Samples: 120}
-	open := func() []locks.Process {
-		return []locks.Process{{PID: 1, Command: "a", Stopped: true}, {PID: 2, Command: "b"}, {PID: 3, Command: "c"}, {PID: 4, Command: "d"}}
+func TestWrap(t *testing.T) {
+	text := strings.Repeat("word ", 18) + "kill -CONT 12345 lets it continue"
+	if got := wrap(text, "  "); !strings.Contains(got, "\n  kill -CONT 12345 lets") {
+		t.Errorf("the command is broken or not on a line of its own:\n%s", got)
 	}
-	ended, busy := h, h
-	ended.Ended = true
-	busy.Ended, busy.Changes = true, 100
-	reading, older := h, ended
-	reading.Lock, reading.Older = locks.WALRead, true
-	older.Older = true
-	for want, hold := range map[string]locks.Hold{
-		"7 job has the write lock (wal-write) since 03:04:05.678; may be waiting: 1 a (stopped), 2 b, 3 c, and 1 more":                            h,
-		"7 job let go of the write lock (wal-write) after 1.2 s; one transaction":                                                                 ended,
-		"7 job let go of the write lock (wal-write) after 1.2 s or more; one transaction":                                                         older,
-		"7 job let go of the write lock (wal-write) after 1.2 s; the file changed 100 times meanwhile: probably many short transactions in a row": busy,
-		"7 job has a read lock (wal-read) since 03:04:05.678 or earlier":                                                                          reading,
+}
+
+// TestWatchLog: each line of the log.
+func TestWatchLog(t *testing.T) {
+	open := []locks.Process{{PID: 1, Command: "a", State: locks.Stopped}, {PID: 2, Command: "b"}, {PID: 3, Command: "c"}, {PID: 4, Command: "d"}}
+	h := locks.Hold{PID: 7, Command: "job", Lock: locks.WALWrite, From: watchTime, Until: watchTime.Add(1234 * time.Millisecond), Samples: 120}
+	change := func(f func(*locks.Hold)) locks.Hold {
+		changed := h
+		f(&changed)
+		return changed
+	}
+	lines := []string{
+		holdText(h, open),
+		holdText(h, open[:1]),
+		holdText(change(func(h *locks.Hold) { h.Lock, h.Older = locks.WALRead, true }), open),
+		holdText(change(func(h *locks.Hold) { h.Lock, h.IdleSamples = locks.Exclusive, 120 }), nil),
+		holdText(change(func(h *locks.Hold) { h.Ended = true }), open),
+		holdText(change(func(h *locks.Hold) { h.Ended, h.Older = true, true }), open),
+		holdText(change(func(h *locks.Hold) { h.Ended, h.Changes = true, 100 }), open),
+		holdText(change(func(h *locks.Hold) { h.Ended, h.Changes = true, 10 }), open),
+		holdText(change(func(h *locks.Hold) {
+			h.Ended, h.Lock = true, locks.Exclusive
+			h.Stages = []locks.Stage{{Lock: locks.Reserved, Seen: 1200 * time.Millisecond}, {Lock: locks.Pending}, {Lock: locks.Exclusive, Seen: 34 * time.Millisecond}}
+		}), open),
+		alertText(change(func(h *locks.Hold) {
+			h.Lock = locks.Exclusive
+			h.Stages = []locks.Stage{{Lock: locks.Exclusive}, {Lock: locks.Reserved, Seen: time.Second}}
+		}), open),
+		walWarningText(&locks.WALState{Size: 300 << 20}),
+		walWarningText(&locks.WALState{Size: 300 << 20, PageSize: 4096, Readers: []locks.Reader{{PID: 9, Command: "web", Pinned: 70000, Since: watchTime}}}),
+		noteChange("", fileGone), noteChange(fileGone, ""), noteChange("something", ""),
+	}
+	golden(t, "watch-log", strings.Join(lines, "\n")+"\n")
+}
+
+// TestWatchFolds: a stream of holds is one line now and then, not two lines each.
+func TestWatchFolds(t *testing.T) {
+	var out bytes.Buffer
+	o := newWatchOutput(watchConfig{format: "text"}, cli.Env{Stdout: &out})
+	at := watchTime
+	for range 400 {
+		h := locks.Hold{PID: 7, Command: "job", Lock: locks.WALWrite, From: at, Until: at.Add(100 * time.Millisecond), Samples: 10}
+		if err := o.hold(h.Until, h, nil); err != nil {
+			t.Fatal(err)
+		}
+		h.Until, h.Ended = at.Add(150*time.Millisecond), true
+		if err := o.hold(h.Until, h, nil); err != nil {
+			t.Fatal(err)
+		}
+		at = at.Add(160 * time.Millisecond)
+	}
+	if got, want := o.statusText(at, nil, nil), "7 job: 400 holds of the write lock in 1m4s, together 1m0s, longest 150 ms"; got != want {
+		t.Errorf("status %q, want %q", got, want)
+	}
+	// Another hold after a pause is a row of its own.
+	last := locks.Hold{PID: 7, Command: "job", Lock: locks.WALWrite, From: at.Add(2 * time.Second), Until: at.Add(3 * time.Second)}
+	if err := o.hold(last.Until, last, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.endFolds(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "watch-folds", out.String())
+}
+
+func TestWatchStatus(t *testing.T) {
+	o := newWatchOutput(watchConfig{}, cli.Env{})
+	h := locks.Hold{PID: 7, Command: "job", Lock: locks.Reserved, From: watchTime, Until: watchTime.Add(2 * time.Second)}
+	open := []locks.Process{{PID: 1}, {PID: 2}, {PID: 3}}
+	now := watchTime.Add(2 * time.Second)
+	for want, held := range map[string][]locks.Hold{
+		"not locked": nil,
+		"reserved 2.0 s, 3 may be waiting, locks besides: 1: 7 job": {h, h},
 	} {
-		if got := holdText(hold, open); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
+		if got := o.statusText(now, held, open); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
@@ -149,14 +243,27 @@ func TestWatchSummaryText(t *testing.T) {
 			{PID: 9, Command: "web", Class: locks.Read, Lock: locks.Shared, Samples: 90, Longest: 20 * time.Millisecond},
 		},
 	}
-	const want = `
-Watched for 1m30s: looked 9000 times, at most 31 ms apart. Someone had the write lock in 33 % of them.
+	d := newWatchSummary("app.db", 10*time.Millisecond, s, true)
+	golden(t, "watch-summary", summaryText(d))
+	d.MissedMS, d.WAL = 3200, &watchWALSummary{4 << 20, 12 << 20, 2842, 2842 * 4120, 9, "web"}
+	for i := range 12 {
+		d.Open = append(d.Open, watchProcess{PID: 100 + i, Command: "worker"})
+	}
+	golden(t, "watch-summary-full", summaryText(d))
+}
 
-  lock       of the time  longest  100ms or more  process
-  exclusive  33 %         1.2 s    12             7 python3 job.py
-  shared     1 %          20 ms    0              9 web
-`
-	if got := summaryText(newWatchSummary("app.db", 10*time.Millisecond, s, true)); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+// TestWatchMissed: time in which watch did not run is not silence.
+func TestWatchMissed(t *testing.T) {
+	var out bytes.Buffer
+	f := newFollower(nil, newWatchOutput(watchConfig{format: "text", interval: 10 * time.Millisecond}, cli.Env{Stdout: &out}))
+	f.last = watchTime
+	if err := f.changes(watchTime.Add(200*time.Millisecond), locks.View{}, nil); err != nil || out.Len() > 0 {
+		t.Errorf("a short gap: %v, %s", err, out.String())
+	}
+	if err := f.changes(watchTime.Add(3400*time.Millisecond), locks.View{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := "watch did not get to look for 3.2 s"; !strings.Contains(out.String(), want) || f.missed != 3200*time.Millisecond {
+		t.Errorf("got %q, missed %s", out.String(), f.missed)
 	}
 }

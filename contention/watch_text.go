@@ -1,143 +1,268 @@
 package main
 
-// What contention watch tells a person: not only which lock, but what it means
-// for everyone else, and what to do.
+// What contention watch tells a person: which lock, what it means for the other
+// processes, and what to do.
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/lab/report"
 	"turnstile/internal/locks"
 )
 
-// meaning says what a lock is to its holder and to the others.
+// meaning says what the holder of a lock does, and what the others can do.
 var meaning = map[locks.Name]string{
-	locks.Exclusive:  "is writing to the file: no one else can read or write",
-	locks.Pending:    "wants to commit and waits for the readers to end: no one new gets in",
-	locks.Reserved:   "is in a transaction that writes: others can read, none can write",
-	locks.Shared:     "is in a transaction that reads: others can read, none can commit",
-	locks.WALWrite:   "is in a transaction that writes: others can read, none can write",
-	locks.WALRead:    "is in a transaction that reads: no one has to wait for it, but the WAL can't start anew",
-	locks.Checkpoint: "copies the WAL into the file: others can read and write",
-	locks.Recover:    "reads the WAL anew, as after a crash: everyone has to wait until it has",
+	locks.Exclusive:  "writes to the database file: no other process can read or write",
+	locks.Pending:    "waits for readers to end so that it can commit: no new reader can begin",
+	locks.Reserved:   "has begun a write transaction: others can read, but not write",
+	locks.Shared:     "reads: others can read, but not commit",
+	locks.WALWrite:   "has begun a write transaction: others can read, but not write",
+	locks.WALRead:    "reads: it blocks nobody, but the WAL cannot start again from its beginning",
+	locks.Checkpoint: "copies the WAL into the database file: others can read and write",
+	locks.Recover:    "rebuilds the index of the WAL, as after a crash: all others wait",
 }
 
-var inWords = map[string]string{
+const idleMeaning = "holds the lock without a transaction (locking_mode=EXCLUSIVE, or BEGIN EXCLUSIVE before its first write): " +
+	"no other process can read or write"
+
+var modeText = map[string]string{
 	locks.WAL: "WAL mode", locks.Rollback: "rollback-journal mode", locks.Unknown: "an empty file, journal mode unknown",
 }
 
-func watchText(d watchDoc, colour bool) string {
+// textWidth fits a terminal of 100 columns.
+const textWidth = 98
+
+func watchText(d watchDoc, paint report.Paint) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s at %s (%s): %s\n", d.File, d.At.Format("15:04:05.000"), inWords[d.Mode], headline(d, colour))
+	fmt.Fprintf(&b, "%s at %s (%s): %s\n", d.File, d.At.Format("15:04:05.000"), modeText[d.Mode], headline(d, paint))
 	for _, l := range d.Locks {
-		fmt.Fprintf(&b, "\n  %s%s\n", who(l.PID, l.Command), state(d.stopped[l.PID]))
-		fmt.Fprintf(&b, "    %s: %s\n", l.Lock, meaning[l.Lock])
-		if l.SeenMS > 0 {
-			fmt.Fprintf(&b, "    for %s at least\n", short(time.Duration(l.SeenMS)*time.Millisecond))
+		fmt.Fprintf(&b, "\n  %s%s\n", who(l.PID, l.Command), stateText(l.State))
+		what := meaning[l.Lock]
+		if l.Idle {
+			what = idleMeaning
+		}
+		b.WriteString(wrap(fmt.Sprintf("%s: %s", l.Lock, what), "    "))
+		if facts := lockFacts(l, d.At); facts != "" {
+			b.WriteString(wrap(facts, "    "))
+		}
+	}
+	if w := d.WAL; w != nil && w.Bytes > 0 {
+		b.WriteString("\n" + wrap(walText(w), ""))
+		for _, r := range w.Readers {
+			if r.PinnedFrames > 0 {
+				fmt.Fprintf(&b, "  %s\n    reads since %s (%s) and pins %s\n", who(r.PID, r.Command),
+					r.Since.In(d.At.Location()).Format("15:04:05.000"), shortTime(d.until.Sub(r.Since)), framesText(r.PinnedFrames, r.PinnedBytes))
+			}
 		}
 	}
 	if len(d.Open) > 0 {
-		if slices.ContainsFunc(d.Locks, blocks) {
-			b.WriteString("\nHave it open and hold nothing; they may be waiting (SQLite polls: a waiter leaves no trace):\n")
+		if slices.ContainsFunc(d.Locks, func(l watchLock) bool { return l.Lock.Blocks() }) {
+			b.WriteString("\nThese have it open and hold no lock. They may be waiting (SQLite polls: a waiter leaves no trace):\n")
 		} else {
-			b.WriteString("\nHave it open and hold nothing:\n")
+			b.WriteString("\nThese have it open and hold no lock:\n")
 		}
 		for _, p := range d.Open {
-			fmt.Fprintf(&b, "  %s%s\n", who(p.PID, p.Command), state(d.stopped[p.PID]))
+			fmt.Fprintf(&b, "  %s%s\n", who(p.PID, p.Command), stateText(p.State))
 		}
 	}
 	if d.Note != "" {
-		fmt.Fprintf(&b, "\nnote: %s\n", d.Note)
+		b.WriteString("\n" + wrap("note: "+d.Note, ""))
 	}
 	if a := advice(d); a != "" {
-		fmt.Fprintf(&b, "hint: %s\n", a)
+		b.WriteString(wrap("hint: "+a, ""))
 	}
 	return b.String()
 }
 
-// blocks says whether someone may have to wait for this lock.
-func blocks(l watchLock) bool { return l.Lock != locks.WALRead && l.Lock != locks.Checkpoint }
-
-// headline says in a word how it stands.
-func headline(d watchDoc, colour bool) string {
-	paint := func(code, s string) string {
-		if !colour {
-			return s
+// lockFacts says for how long a lock is held and by what kind of process.
+func lockFacts(l watchLock, at time.Time) string {
+	var facts []string
+	if l.SeenMS > 0 {
+		held := "held for " + shortTime(time.Duration(l.SeenMS)*time.Millisecond) + " at least"
+		if manyTransactions(l) {
+			held += fmt.Sprintf(", in which the file changed %d times", l.Changes)
 		}
-		return "\x1b[" + code + "m" + s + "\x1b[0m"
+		facts = append(facts, held)
 	}
-	holds := func(want func(watchLock) bool) bool { return slices.ContainsFunc(d.Locks, want) }
+	if l.User != "" {
+		facts = append(facts, "user "+l.User)
+	}
+	if l.Started != nil {
+		started := l.Started.In(at.Location()).Format("15:04:05")
+		if at.Sub(*l.Started) >= 12*time.Hour {
+			started = l.Started.In(at.Location()).Format("2006-01-02 15:04")
+		}
+		facts = append(facts, "started "+started)
+	}
 	switch {
-	case holds(func(l watchLock) bool { return l.Lock.Class() == locks.Write }):
-		return paint("1;31", "locked for writing")
-	case holds(func(l watchLock) bool { return l.Lock == locks.Recover }):
-		return paint("1;31", "locked for recovery")
-	case holds(func(l watchLock) bool { return l.Lock == locks.Shared }):
-		return paint("33", "being read, so no one can commit")
-	case holds(func(l watchLock) bool { return l.Lock == locks.Checkpoint }):
-		return paint("32", "a checkpoint runs; open to readers and writers")
-	case len(d.Locks) > 0:
-		return paint("32", "being read; open to readers and writers")
-	case !d.Visible:
-		return paint("33", "no lock can be seen")
+	case l.Container != "" && l.InnerPID > 0:
+		facts = append(facts, fmt.Sprintf("container %s (PID %d there)", l.Container, l.InnerPID))
+	case l.Container != "":
+		facts = append(facts, "container "+l.Container)
+	case l.InnerPID > 0:
+		facts = append(facts, fmt.Sprintf("in another PID namespace (PID %d there)", l.InnerPID))
 	}
-	return paint("32", "not locked")
+	return strings.Join(facts, ", ")
 }
 
-// advice is what to do about it.
+// manyTransactions tells short transactions in a row from one transaction. A
+// single transaction changes the file when it spills its cache or commits.
+func manyTransactions(l watchLock) bool { return l.Lock.Class() == locks.Write && l.Changes >= 3 }
+
+func walText(w *watchWAL) string {
+	s := fmt.Sprintf("WAL: %s. Committed frames: %s, in the database file already: %s.", humanize.IBytes(uint64(w.Bytes)),
+		humanize.Comma(int64(w.Frames)), humanize.Comma(int64(w.Copied)))
+	if w.PinnedFrames == 0 {
+		return s + " No reader pins it."
+	}
+	return s + " No checkpoint can copy the newest " + framesText(w.PinnedFrames, w.PinnedBytes) + ":"
+}
+
+func framesText(frames uint32, bytes int64) string {
+	unit := "frames"
+	if frames == 1 {
+		unit = "frame"
+	}
+	return fmt.Sprintf("%s %s (%s)", humanize.Comma(int64(frames)), unit, humanize.IBytes(uint64(bytes)))
+}
+
+func walWarningText(w *locks.WALState) string {
+	s := "the WAL is " + humanize.IBytes(uint64(w.Size))
+	if len(w.Readers) == 0 || w.Readers[0].Pinned == 0 {
+		return s + ", and no reader pins it: PRAGMA wal_checkpoint(TRUNCATE) empties it"
+	}
+	r := w.Readers[0]
+	return fmt.Sprintf("%s: %s reads since %s and pins %s", s, who(r.PID, r.Command), r.Since.Format("15:04:05"), framesText(r.Pinned, w.Bytes(r.Pinned)))
+}
+
+// headline is the state of the database in a few words.
+func headline(d watchDoc, paint report.Paint) string {
+	any := func(want func(watchLock) bool) bool { return slices.ContainsFunc(d.Locks, want) }
+	red := func(s string) string { return paint.Bold(paint.Red(s)) }
+	switch {
+	case any(func(l watchLock) bool { return l.Idle }):
+		return red("locked exclusively")
+	case any(func(l watchLock) bool { return l.Lock.Class() == locks.Write }):
+		return red("locked for writing")
+	case any(func(l watchLock) bool { return l.Lock == locks.Recover }):
+		return red("locked for recovery")
+	case any(func(l watchLock) bool { return l.Lock == locks.Shared }):
+		return paint.Yellow("being read, so nobody can commit")
+	case any(func(l watchLock) bool { return l.Lock == locks.Checkpoint }):
+		return paint.Green("a checkpoint runs; open to readers and writers")
+	case len(d.Locks) > 0:
+		return paint.Green("being read; open to readers and writers")
+	case !d.Visible || len(d.Unseen) > 0:
+		return paint.Yellow("no lock can be seen")
+	}
+	return paint.Green("not locked")
+}
+
+// advice is what to do.
 func advice(d watchDoc) string {
+	halted := slices.IndexFunc(d.Locks, func(l watchLock) bool { return l.State.Halted() && l.PID > 0 })
 	writer := slices.IndexFunc(d.Locks, func(l watchLock) bool { return l.Lock.Class() == locks.Write && l.PID > 0 })
 	switch {
-	case !d.Visible && len(d.Locks) == 0:
+	case halted >= 0 && d.Locks[halted].State == locks.Traced:
+		return fmt.Sprintf("a debugger has stopped process %d, and it keeps its lock: continue it there, or detach", d.Locks[halted].PID)
+	case halted >= 0:
+		pid := d.Locks[halted].PID
+		return fmt.Sprintf("process %d is stopped and keeps its lock. kill -CONT %d lets it continue. kill -KILL %d ends it (kill %d alone "+
+			"waits until it continues), and SQLite rolls back what it has not committed", pid, pid, pid, pid)
+	case (!d.Visible || len(d.Unseen) > 0) && len(d.Locks) == 0:
 		return ""
 	case len(d.Locks) == 0:
-		return "a lock is often held for milliseconds only: contention watch FILE, without --once, sees those too"
-	case writer >= 0 && d.stopped[d.Locks[writer].PID]:
-		return fmt.Sprintf("kill -CONT %d lets it go on", d.Locks[writer].PID)
-	case writer >= 0 && d.Locks[writer].Lock == locks.Pending:
-		return "what it waits for is a reader: end the long transaction that reads, or use WAL mode, where readers are in no one's way"
+		return "most locks are held for milliseconds only: contention watch FILE, without --once, sees those as well"
 	case writer >= 0:
-		pid := d.Locks[writer].PID
-		return fmt.Sprintf("if it stays: look where process %d works between its first write and COMMIT, and move that before BEGIN; "+
-			"kill %d frees the lock at once, and what it had not committed is rolled back", pid, pid)
+		return writerAdvice(d.Locks[writer])
 	case d.Locks[0].Lock == locks.Shared:
-		return "if it stays: a SELECT that is not read to its end, or not finalized, keeps the lock; in WAL mode it would be in no one's way"
+		return "if it stays: a SELECT that is not read to its end, or not finalized, keeps the lock; in WAL mode it would block nobody"
+	case d.WAL != nil && d.WAL.PinnedFrames > 0:
+		return "if it stays: end the read transaction (read the SELECT to its end, close the cursor, COMMIT). Then PRAGMA wal_checkpoint(TRUNCATE) empties the WAL"
 	}
 	return ""
 }
 
+func writerAdvice(l watchLock) string {
+	switch {
+	case l.Lock == locks.Pending:
+		return "it waits for a reader: end the long transaction that reads, or use WAL mode, in which readers and writers do not block each other"
+	case l.Idle:
+		return fmt.Sprintf("process %d keeps the lock until it closes the database, or sets PRAGMA locking_mode=NORMAL and then reads once", l.PID)
+	case manyTransactions(l):
+		return fmt.Sprintf("process %d runs one short transaction after another: put several rows into each, so that others get the lock in between", l.PID)
+	}
+	return fmt.Sprintf("if it stays: find what process %d does between its first write and COMMIT, and do that before BEGIN. kill %d "+
+		"frees the lock at once, and SQLite rolls back what it has not committed", l.PID, l.PID)
+}
+
+// lockKind names a lock by its purpose.
+var lockKind = map[locks.Class]string{
+	locks.Write: "the write lock", locks.Read: "a read lock", locks.Checkpointing: "the checkpoint lock", locks.Recovery: "the recovery lock",
+}
+
 // holdText is one line of the log.
-func holdText(h locks.Hold, waiting func() []locks.Process) string {
-	what := map[locks.Class]string{
-		locks.Write: "the write lock", locks.Read: "a read lock", locks.Checkpointing: "the checkpoint lock", locks.Recovery: "the recovery lock",
-	}[h.Lock.Class()]
+func holdText(h locks.Hold, open []locks.Process) string {
+	what := lockKind[h.Lock.Class()]
 	if !h.Ended {
-		text := fmt.Sprintf("%s has %s (%s) since %s", who(h.PID, h.Command), what, h.Lock, h.From.Format("15:04:05.000"))
+		text := fmt.Sprintf("%s holds %s (%s) since %s", who(h.PID, h.Command), what, currentStage(h), h.From.Format("15:04:05.000"))
 		if h.Older {
 			text += " or earlier"
 		}
-		if open := waiting(); blocks(watchLock{Lock: h.Lock}) && len(open) > 0 {
-			text += "; may be waiting: " + some(open)
-		}
-		return text
+		return text + waitersText(h, open)
 	}
-	text := fmt.Sprintf("%s let go of %s (%s) after %s", who(h.PID, h.Command), what, h.Lock, short(h.Seen()))
+	text := fmt.Sprintf("%s released %s after %s", who(h.PID, h.Command), what, shortTime(h.Seen()))
 	if h.Older {
 		text += " or more"
 	}
+	text += " (" + stagesText(h) + ")"
 	if h.Lock.Class() == locks.Write {
-		text += "; " + written(h)
+		text += "; " + changesText(h)
 	}
 	return text
 }
 
-// written tells one long transaction from many short ones, as far as that can
-// be told from outside.
-func written(h locks.Hold) string {
+// currentStage is the lock that was seen last, and what it is held for if there
+// is no transaction.
+func currentStage(h locks.Hold) string {
+	lock := h.Lock
+	if len(h.Stages) > 0 {
+		lock = h.Stages[len(h.Stages)-1].Lock
+	}
+	if h.Idle() {
+		return string(lock) + ", without a transaction"
+	}
+	return string(lock)
+}
+
+// stagesText says for how long a hold was which lock.
+func stagesText(h locks.Hold) string {
+	if len(h.Stages) < 2 {
+		return currentStage(h)
+	}
+	var stages []string
+	for _, s := range h.Stages {
+		stages = append(stages, fmt.Sprintf("%s %s", s.Lock, shortTime(s.Seen)))
+	}
+	return strings.Join(stages, ", ")
+}
+
+// changesText tells one long transaction from many short ones, as far as that
+// can be told from outside.
+func changesText(h locks.Hold) string {
 	switch {
+	case h.Idle():
+		return "no transaction was open"
 	case h.Changes <= 2:
 		return "one transaction"
 	case h.Changes*2 >= h.Samples:
@@ -146,93 +271,260 @@ func written(h locks.Hold) string {
 	return fmt.Sprintf("the file changed %d times meanwhile: several transactions, or one that writes much", h.Changes)
 }
 
-func some(open []locks.Process) string {
+// waitersText says who may be waiting for a hold.
+func waitersText(h locks.Hold, open []locks.Process) string {
+	if !h.Lock.Blocks() || len(open) == 0 {
+		return ""
+	}
+	s := "; 1 other process may be waiting: "
+	if len(open) > 1 {
+		s = fmt.Sprintf("; %d others may be waiting: ", len(open))
+	}
 	const most = 3
 	var names []string
 	for _, p := range open[:min(most, len(open))] {
-		names = append(names, who(p.PID, p.Command)+state(p.Stopped))
+		names = append(names, who(p.PID, p.Command)+stateText(p.State))
 	}
 	if len(open) > most {
-		names = append(names, fmt.Sprintf("and %d more", len(open)-most))
+		names = append(names, "...")
 	}
-	return strings.Join(names, ", ")
+	return s + strings.Join(names, ", ")
+}
+
+func alertText(h locks.Hold, open []locks.Process) string {
+	return fmt.Sprintf("%s has held %s (%s) for %s%s", who(h.PID, h.Command), lockKind[h.Lock.Class()], currentStage(h), shortTime(h.Seen()), waitersText(h, open))
 }
 
 func summaryText(d watchSummary) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nWatched for %s: looked %d times, at most %d ms apart. Someone had the write lock in %s of them.\n",
-		short(d.Until.Sub(d.From)), d.Samples, d.GapMS, percent(d.WriteLocked))
+	fmt.Fprintf(&b, "\nWatched for %s: %s samples, at most %d ms apart. In %s of them a process held the write lock.\n",
+		shortTime(d.Until.Sub(d.From)), humanize.Comma(int64(d.Samples)), d.GapMS, percent(d.WriteLocked))
+	if d.MissedMS > 0 {
+		fmt.Fprintf(&b, "watch did not get to look for %s in all: locks of that time were missed.\n", shortTime(time.Duration(d.MissedMS)*time.Millisecond))
+	}
 	if len(d.Processes) == 0 {
 		b.WriteString("No lock was seen.\n")
-		return b.String()
+	} else {
+		b.WriteString("\n")
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(w, "  lock\tof the time\tlongest\t%s or more\tprocess\n", minHold)
+		for _, p := range d.Processes {
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%d\t%s\n", p.Lock, percent(p.Share), shortTime(time.Duration(p.LongestMS)*time.Millisecond), p.Holds, who(p.PID, p.Command))
+		}
+		w.Flush() // into a strings.Builder, which takes everything
 	}
-	b.WriteString("\n")
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "  lock\tof the time\tlongest\t%s or more\tprocess\n", leastHold)
-	for _, p := range d.Processes {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%d\t%s\n", p.Lock, percent(p.Share), short(time.Duration(p.LongestMS)*time.Millisecond), p.Holds, who(p.PID, p.Command))
+	if len(d.Open) > 0 {
+		b.WriteString("\nHad the file open while a lock blocked others, and may have waited:\n")
+		for _, p := range d.Open[:min(10, len(d.Open))] {
+			fmt.Fprintf(&b, "  %s\n", who(p.PID, p.Command))
+		}
+		if len(d.Open) > 10 {
+			fmt.Fprintf(&b, "  and %d more\n", len(d.Open)-10)
+		}
 	}
-	w.Flush() // into a strings.Builder, which takes everything
+	if w := d.WAL; w != nil && w.BytesAfter > 0 {
+		fmt.Fprintf(&b, "\nThe WAL was %s at the start and %s at the end.", humanize.IBytes(uint64(w.BytesBefore)), humanize.IBytes(uint64(w.BytesAfter)))
+		if w.PinnedFrames > 0 {
+			fmt.Fprintf(&b, " %s pinned up to %s.", who(w.PID, w.Command), framesText(w.PinnedFrames, w.PinnedBytes))
+		}
+		b.WriteString("\n")
+	}
 	return b.String()
 }
 
-// event writes a line of the log, above the line that changes.
-func (o watchOutput) event(at time.Time, text string) error {
+const fileGone = "the file is gone; watching for it to come back"
+
+// noteText is what there is to say beside the locks.
+func noteText(v locks.View, err error) string {
+	if err != nil {
+		return fileGone
+	}
+	return strings.Join(append(append([]string{}, v.Notes...), v.Unseen...), "; ")
+}
+
+// noteChange describes a change from one note to the next.
+func noteChange(before, now string) string {
+	switch {
+	case now != "":
+		return now
+	case before == fileGone:
+		return "the file is back"
+	}
+	return "no lock is hidden any more"
+}
+
+// watchOutput writes what is seen, as text or as JSON.
+type watchOutput struct {
+	config watchConfig
+	env    cli.Env
+	paint  report.Paint
+	folds  map[foldKey]*fold
+}
+
+func newWatchOutput(c watchConfig, env cli.Env) *watchOutput {
+	return &watchOutput{config: c, env: env, paint: report.Paint(cli.Colour(env.Stdout)), folds: map[foldKey]*fold{}}
+}
+
+func (o *watchOutput) write(text string) error {
+	if _, err := io.WriteString(o.env.Stdout, text); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// live reports whether the output can redraw its last line.
+func (o *watchOutput) live() bool {
+	return o.config.format == "text" && o.env.Stdout == os.Stdout && cli.Terminal(o.env.Stdout)
+}
+
+// event writes a line of the log above the status line.
+func (o *watchOutput) event(at time.Time, text string) error {
 	o.clear()
 	return o.write(at.Format("15:04:05.000") + "  " + text + "\n")
 }
 
-func (o watchOutput) clear() {
+func (o *watchOutput) clear() {
 	if o.live() {
 		fmt.Fprint(o.env.Stdout, "\r\x1b[K")
 	}
 }
 
-// redraw is how often the line that changes does: more often it flickers.
-const redraw = 100 * time.Millisecond
+// redrawInterval is how often the status line changes: more often, it flickers.
+const redrawInterval = 100 * time.Millisecond
 
-// status redraws the line that changes.
-func (o watchOutput) status(now time.Time, held []locks.Hold) {
+// status redraws the status line.
+func (o *watchOutput) status(now time.Time, held []locks.Hold, open []locks.Process) {
 	if !o.live() {
 		return
 	}
-	text := "not locked"
-	if len(held) > 0 {
-		h := held[0]
-		text = fmt.Sprintf("%s: %s, %s", who(h.PID, h.Command), h.Lock, short(now.Sub(h.From)))
-		if len(held) > 1 {
-			text += fmt.Sprintf(" (and %d more locks)", len(held)-1)
-		}
-	}
-	// Cut, because a line that wraps can't be taken away again.
-	line := []rune(now.Format("15:04:05.0") + "    " + text)
+	// A line that wraps cannot be erased, so it is cut.
+	line := []rune(now.Format("15:04:05.0") + "    " + o.statusText(now, held, open))
 	fmt.Fprint(o.env.Stdout, "\r\x1b[K"+string(line[:min(len(line), 79)]))
 }
 
-// who names a process, also where there is none to name.
+func (o *watchOutput) statusText(now time.Time, held []locks.Hold, open []locks.Process) string {
+	for key, f := range o.folds {
+		if f.folded() && now.Sub(f.until) < foldGap {
+			return who(key.pid, f.command) + ": " + f.text()
+		}
+	}
+	if len(held) == 0 {
+		return "not locked"
+	}
+	h := held[0]
+	text := fmt.Sprintf("%s %s", currentStage(h), shortTime(now.Sub(h.From)))
+	if h.Lock.Blocks() && len(open) > 0 && h.Seen() >= minHold {
+		text += fmt.Sprintf(", %d may be waiting", len(open))
+	}
+	if n := len(held) - 1; n > 0 {
+		text += fmt.Sprintf(", locks besides: %d", n)
+	}
+	return text + ": " + who(h.PID, h.Command)
+}
+
+// A process that takes the same lock again and again gets a line for each of the
+// first holds, then one line that sums them up.
+const (
+	foldAfter = 3
+	foldGap   = time.Second // a longer pause ends the row
+)
+
+type foldKey struct {
+	pid   int
+	class locks.Class
+}
+
+// fold is a row of holds of one process.
+type fold struct {
+	command       string
+	class         locks.Class
+	holds         int
+	from, until   time.Time
+	held, longest time.Duration
+	next          int // number of holds at which the sum is written again
+}
+
+func (f *fold) folded() bool { return f.holds > foldAfter }
+
+func (f *fold) text() string {
+	return fmt.Sprintf("%d holds of %s in %s, together %s, longest %s", f.holds, lockKind[f.class], shortTime(f.until.Sub(f.from)), shortTime(f.held), shortTime(f.longest))
+}
+
+// fold writes a line for a hold, or adds the hold to the row it belongs to.
+func (o *watchOutput) fold(at time.Time, h locks.Hold, open []locks.Process) error {
+	key := foldKey{h.PID, h.Lock.Class()}
+	f := o.folds[key]
+	if f != nil && h.From.Sub(f.until) >= foldGap {
+		if err := o.endFold(key, f); err != nil {
+			return err
+		}
+		f = nil
+	}
+	if !h.Ended {
+		if f != nil && f.holds >= foldAfter {
+			return nil
+		}
+		return o.event(at, holdText(h, open))
+	}
+	if f == nil {
+		f = &fold{command: h.Command, class: h.Lock.Class(), from: h.From, next: 10}
+		o.folds[key] = f
+	}
+	f.holds++
+	f.until, f.held, f.longest = h.Until, f.held+h.Seen(), max(f.longest, h.Seen())
+	switch {
+	case !f.folded():
+		return o.event(at, holdText(h, open))
+	case f.holds == f.next:
+		f.next *= 10
+		return o.event(at, who(h.PID, h.Command)+": "+f.text()+"; more of them follow without a line each")
+	}
+	return nil
+}
+
+// endFold ends a row of holds with its sum.
+func (o *watchOutput) endFold(key foldKey, f *fold) error {
+	delete(o.folds, key)
+	if !f.folded() {
+		return nil
+	}
+	return o.event(f.until, who(key.pid, f.command)+": "+f.text())
+}
+
+func (o *watchOutput) endFolds() error {
+	for key, f := range o.folds {
+		if err := o.endFold(key, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// who names a process, also one that the kernel does not name.
 func who(pid int, command string) string {
 	switch {
 	case pid == locks.Hidden:
 		return "a process that can't be seen from here"
 	case pid == locks.Unnamed:
-		return "an unnamed process (OFD lock)"
+		return "an unknown process (OFD lock)"
 	case command == "":
 		return fmt.Sprint("process ", pid)
 	}
 	return fmt.Sprintf("%d %s", pid, command)
 }
 
-func state(stopped bool) string {
-	if stopped {
-		return " (stopped)"
+func stateText(s locks.State) string {
+	switch s {
+	case locks.Stopped, locks.Traced, locks.DiskWait, locks.Zombie:
+		return " (" + string(s) + ")"
 	}
 	return ""
 }
 
 func percent(part float64) string { return fmt.Sprintf("%.0f %%", 100*part) }
 
-// short is a duration as one says it.
-func short(d time.Duration) string {
+// shortTime is a duration with two or three digits.
+func shortTime(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
@@ -240,4 +532,31 @@ func short(d time.Duration) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return d.Round(time.Second).String()
+}
+
+// commandSpace matches the spaces in "kill -CONT 7".
+var commandSpace = regexp.MustCompile(` (\d|-[A-Z])`)
+
+// wrap breaks text into lines of textWidth. It keeps a command with a PID on one
+// line.
+func wrap(text, indent string) string {
+	var b strings.Builder
+	width := 0
+	for _, word := range strings.Split(commandSpace.ReplaceAllString(text, "\u00a0$1"), " ") {
+		n := len([]rune(word))
+		switch {
+		case width == 0:
+			b.WriteString(indent)
+			width = len(indent)
+		case width+1+n > textWidth:
+			b.WriteString("\n" + indent)
+			width = len(indent)
+		default:
+			b.WriteString(" ")
+			width++
+		}
+		b.WriteString(word)
+		width += n
+	}
+	return strings.ReplaceAll(b.String(), "\u00a0", " ") + "\n"
 }

@@ -15,6 +15,10 @@ var ErrInterrupted = errors.New("interrupted")
 // on stdout already says what is wrong.
 var ErrFailed = errors.New("failed")
 
+// ErrFound ends a command with status 3: it was asked whether there is something,
+// and there is. Its result on stdout says what.
+var ErrFound = errors.New("found")
+
 type usageError struct{ msg string }
 
 func (e *usageError) Error() string { return e.msg }

@@ -3,7 +3,7 @@
 //
 // # Exit status
 //
-// 0 done, 1 failed, 2 mistyped. Nothing else in the project calls os.Exit.
+// 0 done, 1 failed, 2 mistyped, 3 found what was asked about. Nothing else in the project calls os.Exit.
 //
 // # Errors
 //
@@ -45,6 +45,9 @@ func Main(name string, run Func) {
 func Status(name string, env Env, err error) int {
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, ErrFound) {
+		return 3
 	}
 	if !errors.Is(err, ErrFailed) {
 		fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)

@@ -80,15 +80,3 @@ func TestDevice(t *testing.T) {
 		t.Error("same inode on another device")
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	if got := printable("a\x1b[2Jb\xff\nc"); got != "a [2Jb? c" {
-		t.Errorf("got %q", got)
-	}
-	if got := []rune(printable(strings.Repeat("ü", 100))); len(got) != maxCommand {
-		t.Errorf("%d characters", len(got))
-	}
-	if got := commandLine(os.Getpid()); !strings.HasPrefix(got, "locks.test") {
-		t.Errorf("own command: %q", got)
-	}
-}

@@ -19,11 +19,26 @@ type Hold struct {
 	Command     string
 	Lock        Name // the strongest seen
 	From, Until time.Time
+	Stages      []Stage // in the order in which they were first seen
 	Samples     int
+	IdleSamples int  // samples in which the lock was Idle
 	Changes     int  // number of samples before which the file was written to
 	Ended       bool // false: the lock is in the last sample
 	Older       bool // the lock was in the first sample, so it was taken before From
+
+	stage int // the last one seen, in Stages
 }
+
+// Stage is how long a hold was seen as one lock. A write transaction in rollback
+// mode goes from reserved over pending to exclusive.
+type Stage struct {
+	Lock Name
+	Seen time.Duration
+}
+
+// Idle reports whether the holder of an exclusive lock has no transaction open:
+// a connection in locking_mode=EXCLUSIVE keeps the lock between transactions.
+func (h Hold) Idle() bool { return h.IdleSamples > 0 && h.IdleSamples*10 >= h.Samples*9 }
 
 // Seen returns how long the lock was held at least.
 func (h Hold) Seen() time.Duration { return h.Until.Sub(h.From) }
@@ -73,6 +88,11 @@ func (t *Tracker) Add(at time.Time, locks []Lock, changed bool) []Hold {
 		t.sum.WriteLocked++
 	}
 	var events []Hold
+	report := func(h *Hold) {
+		event := *h
+		event.Stages = slices.Clone(h.Stages) // the Tracker goes on changing its own
+		events = append(events, event)
+	}
 	present := make(map[holdKey]bool, len(locks))
 	for _, l := range locks {
 		key := holdKey{l.PID, l.Name.Class()}
@@ -81,7 +101,7 @@ func (t *Tracker) Add(at time.Time, locks []Lock, changed bool) []Hold {
 		}
 		present[key] = true
 		if h := t.extend(key, l, at, changed); h != nil {
-			events = append(events, *h)
+			report(h)
 		}
 	}
 	for key, h := range t.open {
@@ -89,7 +109,7 @@ func (t *Tracker) Add(at time.Time, locks []Lock, changed bool) []Hold {
 			h.Ended = true
 			delete(t.open, key)
 			if h.Seen() >= t.minHold {
-				events = append(events, *h)
+				report(h)
 			}
 		}
 	}
@@ -107,7 +127,18 @@ func (t *Tracker) extend(key holdKey, l Lock, at time.Time, changed bool) *Hold 
 		t.open[key] = h
 	}
 	before := h.Samples > 0 && h.Seen() >= t.minHold
+	if h.Samples > 0 {
+		h.Stages[h.stage].Seen += at.Sub(h.Until)
+	}
+	h.stage = slices.IndexFunc(h.Stages, func(s Stage) bool { return s.Lock == l.Name })
+	if h.stage < 0 {
+		h.stage = len(h.Stages)
+		h.Stages = append(h.Stages, Stage{Lock: l.Name})
+	}
 	h.Until, h.Samples = at, h.Samples+1
+	if l.Idle {
+		h.IdleSamples++
+	}
 	if changed && h.Samples > 1 {
 		h.Changes++
 	}
@@ -144,7 +175,9 @@ func (t *Tracker) addToTotal(key holdKey, h *Hold, reported bool) {
 func (t *Tracker) Current() []Hold {
 	var all []Hold
 	for _, h := range t.open {
-		all = append(all, *h)
+		current := *h
+		current.Stages = slices.Clone(h.Stages)
+		all = append(all, current)
 	}
 	sortHolds(all)
 	return all

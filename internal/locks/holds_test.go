@@ -57,6 +57,25 @@ func TestTracker(t *testing.T) {
 	}
 }
 
+func TestStages(t *testing.T) {
+	tr := NewTracker(0)
+	var last []Hold
+	for _, s := range []struct {
+		ms   int
+		lock Name
+	}{{0, Reserved}, {50, Reserved}, {100, Pending}, {110, Exclusive}, {120, Exclusive}, {130, ""}} {
+		var locks []Lock
+		if s.lock != "" {
+			locks = []Lock{{PID: 7, Name: s.lock, Idle: s.lock == Exclusive}}
+		}
+		last = tr.Add(at(s.ms), locks, false)
+	}
+	want := []Stage{{Reserved, 100 * time.Millisecond}, {Pending, 10 * time.Millisecond}, {Exclusive, 10 * time.Millisecond}}
+	if len(last) != 1 || !reflect.DeepEqual(last[0].Stages, want) || last[0].Seen() != 120*time.Millisecond || last[0].Idle() {
+		t.Errorf("got %+v, want the stages %v", last, want)
+	}
+}
+
 func TestChangesAreCountedWithinAHold(t *testing.T) {
 	tr := NewTracker(0)
 	for i, changed := range []bool{true, true, false, true} {

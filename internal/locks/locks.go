@@ -90,6 +90,7 @@ type Lock struct {
 	Command string
 	Name    Name
 	Since   time.Time // first of the consecutive samples that contain the lock
+	Idle    bool      // Exclusive without an open write transaction; only a Watcher knows
 }
 
 func sortLocks(all []Lock) {
@@ -98,9 +99,30 @@ func sortLocks(all []Lock) {
 	})
 }
 
-// Process is a process that has the database open.
+// Process is a process that has the database open. What is not known is empty.
 type Process struct {
-	PID     int
-	Command string
-	Stopped bool // by SIGSTOP or a debugger: it cannot release a lock
+	PID       int
+	Command   string
+	User      string // name, or number where it has no name
+	State     State
+	Started   time.Time
+	Container string // short id
+	InnerPID  int    // PID in its own PID namespace, if that is another one
 }
+
+// State is what the kernel says a process does.
+type State string
+
+// The states.
+const (
+	Running  State = "running"
+	Sleeping State = "sleeping"
+	DiskWait State = "disk wait" // in the kernel, mostly for a disk: it cannot even be killed
+	Stopped  State = "stopped"   // by SIGSTOP or Ctrl-Z: it cannot release a lock
+	Traced   State = "traced"    // stopped by a debugger
+	Zombie   State = "zombie"    // has ended; its locks are free
+)
+
+// Halted reports whether the process cannot release a lock, because somebody
+// stopped it.
+func (s State) Halted() bool { return s == Stopped || s == Traced }

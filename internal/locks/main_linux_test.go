@@ -71,6 +71,9 @@ func watchForParent(path string) error {
 		return err
 	}
 	_, err = fmt.Printf("visible %v; %s; %s\n", v.Visible, show(v.Locks), strings.Join(v.Notes, "; "))
+	if v.WAL != nil {
+		fmt.Printf("; WAL %s\n", readers(v.WAL))
+	}
 	return err
 }
 

@@ -3,10 +3,15 @@ package locks
 import (
 	"bytes"
 	"os"
+	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxCommand is how many characters of a command line are kept, which is enough
@@ -45,21 +50,81 @@ func printable(s string) string {
 	return string(runes)
 }
 
-// Stopped reports whether a process is stopped by SIGSTOP or a debugger. A
-// stopped process keeps its locks.
-func Stopped(pid int) bool {
+// Describe returns what is known about a process.
+func Describe(pid int) Process {
+	p := Process{PID: pid}
 	if pid <= 0 {
-		return false
+		return p
 	}
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false // gone
+	dir := "/proc/" + strconv.Itoa(pid)
+	p.Command = commandLine(pid)
+	if text, err := os.ReadFile(dir + "/stat"); err == nil {
+		p.State, p.Started = parseStat(text)
 	}
+	if text, err := os.ReadFile(dir + "/status"); err == nil {
+		p.User, p.InnerPID = parseStatus(text)
+		if p.InnerPID == pid {
+			p.InnerPID = 0
+		}
+	}
+	if text, err := os.ReadFile(dir + "/cgroup"); err == nil {
+		p.Container = containerID(string(text))
+	}
+	return p
+}
+
+// parseStat reads the state and the start time from /proc/PID/stat.
+func parseStat(text []byte) (State, time.Time) {
 	// "pid (name) state ...", and the name may contain any character.
-	if i := bytes.LastIndexByte(text, ')'); i >= 0 && i+2 < len(text) {
-		return text[i+2] == 'T' || text[i+2] == 't'
+	i := bytes.LastIndexByte(text, ')')
+	if i < 0 {
+		return "", time.Time{}
 	}
-	return false
+	fields := bytes.Fields(text[i+1:])
+	const startField = 22 - 3 // counted from the state, which is field 3
+	if len(fields) <= startField {
+		return "", time.Time{}
+	}
+	state := map[byte]State{'R': Running, 'S': Sleeping, 'I': Sleeping, 'D': DiskWait, 'T': Stopped, 't': Traced, 'Z': Zombie}[fields[0][0]]
+	ticks, ok := parseUint(fields[startField], 10)
+	var sinceBoot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &sinceBoot); err != nil || !ok {
+		return state, time.Time{}
+	}
+	const tick = time.Second / 100 // USER_HZ, the same on all architectures that Go runs on
+	return state, time.Now().Add(time.Duration(ticks)*tick - time.Duration(sinceBoot.Nano()))
+}
+
+// parseStatus reads the user and the innermost PID from /proc/PID/status.
+func parseStatus(text []byte) (name string, innerPID int) {
+	id := string(fieldValue(text, "Uid:"))
+	name = id
+	if u, err := user.LookupId(id); err == nil {
+		name = u.Username
+	}
+	for line := range bytes.Lines(text) {
+		if rest, ok := bytes.CutPrefix(line, []byte("NSpid:")); ok {
+			pids := bytes.Fields(rest)
+			if len(pids) > 0 {
+				innerPID, _ = parseInt(pids[len(pids)-1])
+			}
+		}
+	}
+	return name, innerPID
+}
+
+// containerName matches the id of a container in the name of its control group,
+// as docker, podman, containerd and CRI-O make it.
+var containerName = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// containerID returns the short id of the container that a control group belongs
+// to, or "".
+func containerID(cgroup string) string {
+	ids := containerName.FindAllString(cgroup, -1)
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[len(ids)-1][:12]
 }
 
 // openers returns the processes that have the database or its -shm file open.
@@ -92,7 +157,7 @@ func openers(path string, main, shm fileState) (found []Process, unreadable int)
 				continue
 			}
 			if st, err := stat(dir + "/fd/" + fd.Name()); err == nil && (st.sameFile(main) || st.sameFile(shm)) {
-				found = append(found, Process{pid, commandLine(pid), Stopped(pid)})
+				found = append(found, Describe(pid))
 				break
 			}
 		}

@@ -219,7 +219,7 @@ func TestStoppedWaiter(t *testing.T) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		open, _ := w.Open(look(t, w).Locks)
-		if len(open) == 1 && open[0].PID == waiter.Process.Pid && open[0].Stopped {
+		if len(open) == 1 && open[0].PID == waiter.Process.Pid && open[0].State == Stopped {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -40,5 +40,5 @@ func (*Watcher) Look(time.Time) (View, error) { return View{}, ErrUnsupported }
 // Open returns nothing.
 func (*Watcher) Open([]Lock) (open []Process, unreadable int) { return nil, 0 }
 
-// Stopped returns false.
-func Stopped(int) bool { return false }
+// Describe returns the PID.
+func Describe(pid int) Process { return Process{PID: pid} }

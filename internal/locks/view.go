@@ -14,8 +14,10 @@ type View struct {
 	Mode    string // Rollback, WAL or Unknown
 	Visible bool   // false: the holder of a lock is hidden, or may be; Notes say why
 	Locks   []Lock
-	Changed bool // the database or its WAL was written to since the last look
+	Changed bool      // the database or its WAL was written to since the last look
+	WAL     *WALState // nil outside of WAL mode, and while it cannot be read
 	Notes   []string
+	Unseen  []string // why there may be locks that are not listed
 }
 
 // addNotes says what the locks leave open, and sets Visible.
@@ -32,7 +34,7 @@ func (v *View) addNotes(deviceKnown bool, network string) {
 	}
 	if network != "" {
 		v.Visible = false
-		v.Notes = append(v.Notes, "the file is on "+network+": locks of other machines don't show here")
+		v.Unseen = append(v.Unseen, "the file is on "+network+": locks of other machines don't show here")
 	}
 	if !deviceKnown {
 		v.Notes = append(v.Notes, "the system does not tell the device of this file, only its inode: a lock on another file with the same inode number would show here, too")

@@ -21,6 +21,14 @@ type Watcher struct {
 	modeAt  time.Time
 	main    probe
 	shm     probe
+
+	readSince map[readKey]time.Time // of the readers in the last look
+}
+
+// readKey identifies a snapshot.
+type readKey struct {
+	pid   int
+	frame uint32
 }
 
 // NewWatcher returns a Watcher for a database, which must exist.
@@ -71,10 +79,102 @@ func (w *Watcher) Look(now time.Time) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	v := View{Mode: w.mode, Changed: w.Changed()}
-	v.Locks = w.toLocks(now, slices.Concat(main, hiddenMain), slices.Concat(shm, hiddenShm))
+	main, shm = slices.Concat(main, hiddenMain), slices.Concat(shm, hiddenShm)
+	v := View{Mode: w.mode, Changed: w.Changed(), Locks: w.toLocks(now, main, shm)}
+	if w.mode == WAL {
+		v.WAL = w.walState(now, shm)
+	}
+	for i := range v.Locks {
+		v.Locks[i].Idle = v.Locks[i].Name == Exclusive && w.noTransaction()
+	}
 	v.addNotes(w.Sampler.main.deviceKnown, w.network)
 	return v, nil
+}
+
+// noTransaction reports whether no write transaction is open, although a process
+// holds the exclusive lock. In WAL mode that lock means locking_mode=EXCLUSIVE,
+// and a transaction shows as writes to the WAL. In rollback mode a transaction
+// that has written has a journal, unless journal_mode is MEMORY or OFF.
+func (w *Watcher) noTransaction() bool {
+	if w.changed {
+		return false
+	}
+	if w.mode == WAL {
+		return true
+	}
+	return !hotJournal(w.path + "-journal")
+}
+
+// journalHeader is the size of a journal's header without its padding. SQLite
+// overwrites it with zeros when a transaction ends and the journal stays.
+const journalHeader = 28
+
+// hotJournal reports whether a transaction uses the journal.
+func hotJournal(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist) // not readable: there may be one
+	}
+	defer f.Close() // only read
+	var head [journalHeader]byte
+	n, err := f.ReadAt(head[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return true
+	}
+	// The magic number at the start is missing until the first sync, the rest is not.
+	return head != [journalHeader]byte{} && n > 0
+}
+
+// walState reads the state of the WAL from the -shm file, if there is one.
+func (w *Watcher) walState(now time.Time, shm []entry) *WALState {
+	if w.shm.file == nil {
+		return nil
+	}
+	h, ok := readSHM(w.shm.file)
+	if !ok {
+		return nil
+	}
+	state := &WALState{Size: w.wal.size, PageSize: h.pageSize, Frames: h.frames, Copied: h.copied, Readers: h.readers(shm)}
+	since := make(map[readKey]time.Time, len(state.Readers))
+	for i := range state.Readers {
+		r := &state.Readers[i]
+		if r.PID > 0 {
+			r.Command = w.commands[r.PID] // toLocks has named every holder
+		}
+		key := readKey{r.PID, r.Frame}
+		r.Since = now
+		if t, ok := w.readSince[key]; ok {
+			r.Since = t
+		}
+		// Frames were committed after its snapshot, so it began before the last of
+		// these was written. (That can be wrong only where all slots were taken and it
+		// had to share one with an older reader that has ended since.)
+		if written := time.Unix(w.wal.changed.Unix()); r.Pinned > 0 && w.wal.size > 0 && written.Before(r.Since) {
+			r.Since = written
+		}
+		since[key] = r.Since
+	}
+	w.readSince = since
+	return state
+}
+
+// readSHM reads the header until two reads agree. No lock is taken for it, so a
+// writer may change it meanwhile.
+func readSHM(f *os.File) (shmHeader, bool) {
+	var one, two [shmHeaderSize]byte
+	for range 5 {
+		if _, err := f.ReadAt(one[:], 0); err != nil {
+			return shmHeader{}, false
+		}
+		if _, err := f.ReadAt(two[:], 0); err != nil {
+			return shmHeader{}, false
+		}
+		// The lock bytes and what follows them do not matter.
+		if h, ok := parseSHM(one[:]); ok && string(one[:120]) == string(two[:120]) {
+			return h, true
+		}
+	}
+	return shmHeader{}, false
 }
 
 // Open returns the processes that have the database open and hold none of the
@@ -98,7 +198,11 @@ var (
 		{walWriteByte, walWriteByte},
 		{walCheckpointByte, walCheckpointByte},
 		{walRecoverByte, walRecoverByte},
-		{walReadFirst, walReadLast},
+		{walReadFirst, walReadFirst},
+		{walReadFirst + 1, walReadFirst + 1},
+		{walReadFirst + 2, walReadFirst + 2},
+		{walReadFirst + 3, walReadFirst + 3},
+		{walReadLast, walReadLast},
 		{walInUseByte, walInUseByte},
 	}
 )

@@ -52,3 +52,31 @@ func inPIDNamespace(t *testing.T, path string) string {
 	}
 	return string(out)
 }
+
+// TestIdleExclusive: a connection in locking_mode=EXCLUSIVE keeps the exclusive
+// lock between its transactions, and is not writing.
+func TestIdleExclusive(t *testing.T) {
+	for _, c := range []struct {
+		mode       string
+		statements []string
+		idle       bool
+	}{
+		{"delete", []string{"pragma locking_mode=exclusive", "insert into t values(2)"}, true},
+		{"delete", []string{"pragma locking_mode=exclusive", "begin", "insert into t values(2)"}, false},
+		{"delete", []string{"pragma locking_mode=exclusive", "insert into t values(2)", "begin", "insert into t values(3)"}, false},
+		{"truncate", []string{"pragma locking_mode=exclusive", "insert into t values(2)"}, true},
+		{"persist", []string{"pragma locking_mode=exclusive", "insert into t values(2)"}, true},
+		{"wal", []string{"pragma locking_mode=exclusive", "insert into t values(2)"}, true},
+	} {
+		t.Run(c.mode+" "+strings.Join(c.statements, "; "), func(t *testing.T) {
+			path := database(t, c.mode)
+			h := startHolder(t, path, "", append([]string{"pragma journal_mode=" + c.mode}, c.statements...)...)
+			w := watcher(t, path)
+			look(t, w) // the first look cannot know what has changed
+			v := look(t, w)
+			if len(v.Locks) != 1 || v.Locks[0].PID != h.Process.Pid || v.Locks[0].Idle != c.idle {
+				t.Errorf("got %+v, want a lock of %d, idle %v", v.Locks, h.Process.Pid, c.idle)
+			}
+		})
+	}
+}
