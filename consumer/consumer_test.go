@@ -273,3 +273,20 @@ func TestRejectsJSONMemory(t *testing.T) {
 		t.Errorf("the heap grew by %d bytes, for %d bytes of rejects", grown, records*size)
 	}
 }
+
+// A file of rejects only is refused, because it is probably not the file that
+// was meant.
+func TestLoadRefusesRejectsOnly(t *testing.T) {
+	path, file := filepath.Join(t.TempDir(), "rides.db"), filepath.Join(t.TempDir(), "rejects.csv")
+	text := "transit_timestamp;station_complex_id;ridership\n" + strings.Repeat("2022-01-01 03:00:00;1;many\n", 1000) + "2022-01-01 03:00:00;1;1\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := try(t.Context(), load, nil, "--db", path, file)
+	if status != 1 || !strings.Contains(stderr, `1000 like line 2 (ridership is "many"`) || !strings.Contains(stderr, "hint: correct the file, or store the rows as rejects: --keep-going") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if status, stdout, stderr := try(t.Context(), load, nil, "--db", path, "--keep-going", "--delimiter", ";", file); status != 0 || !strings.Contains(stdout, "1 stored, 0 already there, 1,000 rejected") {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	}
+}

@@ -17,6 +17,7 @@ import (
 func inputFlags(f *cli.Flags, o *mta.FileOptions) {
 	f.StringVar(&o.Source, "source", "", "`NAME` of the data set (default: the name of the file)")
 	f.StringVar(&o.Columns, "columns", "", "the `NAMES` of the columns, separated by commas, for a file without a header")
+	f.Delimiter(&o.Delimiter)
 	f.Uint32Var(&o.FromLine, "from-line", 0, "start at line `N` of the file")
 }
 
@@ -39,6 +40,9 @@ func checkBatch(rows int) error {
 
 // logColumns logs which columns of a file are not stored, and which it lacks.
 func logColumns(log *slog.Logger, file *mta.File) {
+	if d := file.Delimiter(); d != ',' {
+		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))
+	}
 	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
 		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
 	}

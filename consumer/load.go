@@ -34,12 +34,13 @@ with its reason: consumer rejects lists them.
 const loadChunk = 256 << 10
 
 type loadConfig struct {
-	files  []string
-	db     string
-	batch  int
-	prove  bool
-	input  mta.FileOptions
-	result *cli.Result
+	files     []string
+	db        string
+	batch     int
+	prove     bool
+	input     mta.FileOptions
+	keepGoing bool
+	result    *cli.Result
 }
 
 // loadReport is the result of load as JSON.
@@ -99,7 +100,8 @@ func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done
 	f.BoolVar(&c.prove, "verify", true, "compare file and database at the end")
 	f.IntVar(&c.batch, "batch", 20000, "`ROWS` in a transaction")
 	inputFlags(f, &c.input)
-	f.Advanced("verify", "batch", "columns", "from-line")
+	f.BoolVar(&c.keepGoing, "keep-going", false, "load a file even if its first 1000 rows are all rejects")
+	f.Advanced("verify", "batch", "columns", "delimiter", "keep-going", "from-line")
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, nil, done, err
 	}
@@ -119,6 +121,9 @@ func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	start := time.Now()
 	for _, name := range c.files {
+		if err = checkRows(ctx, c, name); err != nil {
+			break
+		}
 		if err = loadFile(ctx, c, name, db.DB, &r, env, log); err != nil {
 			break
 		}
@@ -127,6 +132,20 @@ func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger)
 	r.Seconds = time.Since(start).Seconds()
 	r.RowsPerSecond = float64(r.Rows) / r.Seconds
 	return r, err
+}
+
+// checkRows refuses a file whose first rows are all rejects: it is probably not
+// the file that was meant.
+func checkRows(ctx context.Context, c loadConfig, name string) error {
+	if c.keepGoing || mta.IsStream(name) {
+		return nil
+	}
+	file, err := mta.OpenFile(ctx, name, nil, c.input)
+	if err != nil {
+		return err
+	}
+	err = file.CheckRows(1000)
+	return errors.Join(cli.WithHint(err, "correct the file, or store the rows as rejects: --keep-going"), file.Close())
 }
 
 // loadFile stores one file by the same steps as the queue: the file is the

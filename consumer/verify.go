@@ -85,7 +85,7 @@ func verify(ctx context.Context, args []string, env cli.Env) error {
 	f.StringVar(&c.db, "db", defaultDatabase, "the database `FILE`")
 	c.result = f.ResultFlags("text", "json")
 	inputFlags(f, &c.input)
-	f.Advanced("columns", "from-line")
+	f.Advanced("columns", "delimiter", "from-line")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}

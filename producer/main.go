@@ -37,7 +37,10 @@ const manual = `
 Columns are found by their names in the header, in any order. Required are a
 time (transit_timestamp, or transit_date and transit_time), station_complex_id
 and ridership. The producer does not check rows: the consumer rejects those
-that can't be stored and keeps them with a reason (consumer rejects).
+that can't be stored and keeps them with a reason (consumer rejects). Only a
+file whose first 1000 rows would all be rejected is refused, unless
+--keep-going. Fields may be separated by another character than a comma, for
+example semicolons: messages and rejects have commas.
 
 The data set is the file's name without folder and .gz, or --source NAME. The
 same name is the same data set. If another file is sent under a known name, its
@@ -55,17 +58,18 @@ up to "rows".
 const sample = "data/sample.csv"
 
 type config struct {
-	files   []string
-	server  *cli.Server
-	pace    pace
-	order   string
-	limit   int64
-	input   mta.FileOptions
-	confirm string
-	timeout time.Duration
-	message int // bytes
-	output  *cli.Result
-	flags   *cli.Flags
+	files     []string
+	server    *cli.Server
+	pace      pace
+	order     string
+	limit     int64
+	input     mta.FileOptions
+	keepGoing bool
+	confirm   string
+	timeout   time.Duration
+	message   int // bytes
+	output    *cli.Result
+	flags     *cli.Flags
 }
 
 func run(ctx context.Context, args []string, env cli.Env) error {
@@ -99,11 +103,13 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.StringVar(&c.input.Source, "source", "", "`NAME` of the data set (default: the file's name)")
 	c.server = f.ServerFlags()
 	f.StringVar(&c.input.Columns, "columns", "", "column `NAMES`, comma-separated, for a file without a header")
+	f.Delimiter(&c.input.Delimiter)
 	f.Uint32Var(&c.input.FromLine, "from-line", 0, "start at line `N` of the first file")
+	f.BoolVar(&c.keepGoing, "keep-going", false, "send a file even if its first 1000 rows are all rejects")
 	f.DurationVar(&c.timeout, "timeout", 0, "give up when no row is done for this `TIME`; 0 means wait without limit")
 	size := f.String("message-size", "900KiB", "with --rate max, put up to `BYTES` of rows into a message")
 	c.output = f.ResultFlags("text", "json")
-	f.Advanced("columns", "from-line", "timeout", "message-size", "format", "output")
+	f.Advanced("columns", "delimiter", "keep-going", "from-line", "timeout", "message-size", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return c, done, err
 	}

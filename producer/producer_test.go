@@ -306,3 +306,20 @@ func TestQuoted(t *testing.T) {
 		}
 	}
 }
+
+// A file of rejects only is refused before a row is sent.
+func TestRefusesRejectsOnly(t *testing.T) {
+	b := queue(t, 64<<20)
+	file := filepath.Join(t.TempDir(), "rejects.csv")
+	text := strings.ReplaceAll(header, ",", "\t") + strings.Repeat("2022-01-01 03:00:00\t1\tmany\n", 1000)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := try(t.Context(), nil, "--rate", "max", file)
+	if status != 1 || stdout != "" || !strings.Contains(stderr, "are all rejects: 1000 like line 2") || !strings.Contains(stderr, "--keep-going") {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	}
+	if status, _, stderr := try(t.Context(), nil, "--rate", "max", "--keep-going", "--delimiter", "tab", file); status != 0 || queuedLines(t, b)["2022-01-01 03:00:00,1,many\n"] != 1000 {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}

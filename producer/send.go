@@ -99,7 +99,10 @@ func (s *sender) preflight(ctx context.Context) (size int64, err error) {
 		}
 		source, n := file.Source(), file.Size()
 		logColumns(s.log, file)
-		if err := file.Close(); err != nil {
+		if !s.keepGoing {
+			err = checkRows(file)
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
 			return 0, err
 		}
 		if other, ok := paths[source]; ok {
@@ -115,6 +118,12 @@ func (s *sender) preflight(ctx context.Context) (size int64, err error) {
 		}
 	}
 	return size, nil
+}
+
+// checkRows refuses a file whose first rows are all rejects: it is probably not
+// the file that was meant.
+func checkRows(file *mta.File) error {
+	return cli.WithHint(file.CheckRows(1000), "correct the file, or send the rows to be rejected: --keep-going")
 }
 
 func explainMissing(err error, path string) error {
@@ -135,6 +144,9 @@ func (s *sender) open(ctx context.Context, path string) (*mta.File, error) {
 
 // logColumns logs which columns of a file are ignored and which are missing.
 func logColumns(log *slog.Logger, file *mta.File) {
+	if d := file.Delimiter(); d != ',' {
+		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))
+	}
 	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
 		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
 	}

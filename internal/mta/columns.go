@@ -244,10 +244,74 @@ func (e *ColumnsError) reason() string {
 	return reason
 }
 
+// Misspelt returns the first column that is probably a misspelt required one, and
+// the right name.
+func (e *ColumnsError) Misspelt() (found, want string, ok bool) {
+	required := []string{columnNames[colTimestamp], columnNames[colDate], columnNames[colTime], columnNames[colComplexID], columnNames[colRidership]}
+	if len(e.Missing) == 0 {
+		return "", "", false
+	}
+	for _, found := range e.Found {
+		name := strings.ToLower(strings.TrimSpace(found))
+		joined := strings.NewReplacer(" ", "_", "-", "_").Replace(name)
+		for _, want := range required {
+			if strings.Contains(strings.Join(e.Missing, ","), want) && name != want && distance(joined, want) <= 2 {
+				return found, want, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// NoHeader tells whether the header record looks like a row: it has no known
+// column, and a field that is a number.
+func (e *ColumnsError) NoHeader() bool {
+	number := false
+	for _, name := range e.Found {
+		if slices.Contains(columnNames[:], strings.ToLower(strings.TrimSpace(name))) {
+			return false
+		}
+		_, err := strconv.ParseFloat(name, 64)
+		number = number || err == nil
+	}
+	return number
+}
+
+// distance returns how many characters must be inserted, deleted or replaced to
+// make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
 // Hint says what to do about it.
 func (e *ColumnsError) Hint() string {
 	if len(e.Duplicate) > 0 {
 		return "rename the columns that are there twice, or the ones that are not meant"
+	}
+	if found, want, ok := e.Misspelt(); ok {
+		return fmt.Sprintf("did you mean %s? Rename the column %q in the header", want, found)
+	}
+	if e.NoHeader() {
+		return "line 1 looks like a row, not a header: name the columns in their order with " +
+			"--columns transit_timestamp,station_complex_id,ridership,..."
+	}
+	if len(e.Found) == 1 || slices.ContainsFunc(e.Found, func(name string) bool { return strings.ContainsAny(name, ";\t|") }) {
+		return "if the columns are not separated by commas, name the character: --delimiter ';' or --delimiter tab"
 	}
 	return "for a file without a header record, name its columns in their order: " +
 		"--columns transit_timestamp,station_complex_id,ridership,..."

@@ -21,6 +21,10 @@ type FileOptions struct {
 	Source   string // the data set's name; "" takes the file's base name without .gz
 	Columns  string // the header record, for a file without one: its line 1 is a row
 	FromLine uint32 // skips the records that start before this line
+
+	// Delimiter separates fields. 0 detects it: a comma, unless the first line
+	// has none.
+	Delimiter byte
 }
 
 // A File is an open CSV file. It is for one goroutine, except for Offset.
@@ -35,6 +39,11 @@ type File struct {
 	scan scanner
 	line uint64 // of the record at scan.pos
 	long []byte // the start of a line longer than MaxRecord
+
+	// If fields are not separated by commas, a chunk is converted records
+	// instead of adjacent bytes of the file.
+	converted []byte
+	scratch   []byte
 }
 
 // OpenFile opens a file, or stdin for "-", which needs a Source. For a file that
@@ -80,6 +89,9 @@ func newFile(ctx context.Context, in *input, path string, o FileOptions) (*File,
 	r, err := plainText(in.reader(ctx))
 	if err == nil {
 		f.scan.r = r
+		err = f.setDelimiter(o.Delimiter)
+	}
+	if err == nil {
 		err = f.readHeader(o.Columns)
 	}
 	if e, ok := errors.AsType[*FileError](err); ok && e.Path == "" {
@@ -99,7 +111,7 @@ func newFile(ctx context.Context, in *input, path string, o FileOptions) (*File,
 // readHeader takes the columns from typed, or else from the first record that
 // is not blank.
 func (f *File) readHeader(typed string) error {
-	header := typed
+	header := string(convertTyped(typed, f.Delimiter()))
 	for header == "" {
 		r, err := f.scan.record()
 		switch {
@@ -110,7 +122,7 @@ func (f *File) readHeader(typed string) error {
 		case r.fault != wellFormed:
 			return &ColumnsError{Problem: "line 1 is not a header record: " + r.fault.reason()}
 		case !r.blank:
-			header = string(f.scan.data[f.scan.pos:][:r.size])
+			header = string(f.recordBytes(r))
 		}
 		f.advance(r)
 		f.scan.release()
@@ -120,6 +132,10 @@ func (f *File) readHeader(typed string) error {
 	f.columns, err = ParseColumns(f.header)
 	return err
 }
+
+// Delimiter returns what separates the fields of the file. A chunk has commas in
+// any case.
+func (f *File) Delimiter() byte { return f.scan.comma() }
 
 // Header returns the header record, as in [Chunk].Columns.
 func (f *File) Header() string { return f.header }
@@ -139,24 +155,28 @@ func (f *File) Columns() *Columns { return f.columns }
 // fill maxBytes. It need not be sent.
 func (f *File) Next(maxBytes, maxRecords int) (Chunk, error) {
 	f.scan.release()
+	f.converted = f.converted[:0]
 	if err := f.skipTo(f.from); err != nil {
 		return Chunk{}, f.readError(err)
 	}
 	c := Chunk{Source: f.source, Columns: f.header, Line: uint32(f.line)}
 	for maxRecords <= 0 || c.Records < maxRecords {
 		r, err := f.scan.record()
-		size := f.scan.pos - f.scan.start
+		raw, size := f.recordBytes(r), f.pending()
 		switch {
 		case err != nil && size > 0: // whole records first; the next call returns the error
 			return f.chunk(c), nil
 		case err != nil:
 			return Chunk{}, f.readError(err)
-		case size > 0 && (r.fault != wellFormed || size+r.size > maxBytes):
+		case size > 0 && (r.fault != wellFormed || size+len(raw) > maxBytes):
 			return f.chunk(c), nil
 		case f.line > math.MaxUint32:
 			return f.lineLimit(c)
 		case r.fault == longLine:
 			return f.longLine(c)
+		}
+		if f.converts() {
+			f.converted = append(f.converted, raw...)
 		}
 		f.advance(r)
 		if r.blank {
@@ -174,6 +194,9 @@ func (f *File) Next(maxBytes, maxRecords int) (Chunk, error) {
 // chunk gives c the bytes that were framed since the last chunk.
 func (f *File) chunk(c Chunk) Chunk {
 	c.Data = f.scan.data[f.scan.start:f.scan.pos:f.scan.pos]
+	if f.converts() {
+		c.Data = f.converted
+	}
 	return c
 }
 
@@ -230,7 +253,7 @@ func (f *File) readError(err error) error {
 // lineLimit ends a file whose next record is beyond the largest line number. It
 // returns the records before that one first.
 func (f *File) lineLimit(c Chunk) (Chunk, error) {
-	if f.scan.pos > f.scan.start {
+	if f.pending() > 0 {
 		return f.chunk(c), nil
 	}
 	return Chunk{}, fmt.Errorf("mta: %s: more than %d lines", f.path, uint32(math.MaxUint32))

@@ -38,15 +38,16 @@ type record struct {
 // with a quote error is reduced to its first line: where it would end is a
 // guess, and the next line may be well-formed.
 type framer struct {
-	data  []byte
-	pos   int
-	final bool // nothing will follow data
-	quote int  // the first quote at or after pos; stale if before pos
+	delimiter byte // 0: a comma
+	data      []byte
+	pos       int
+	final     bool // nothing will follow data
+	quote     int  // the first quote at or after pos; stale if before pos
 }
 
 // reset gives the framer other data, or the same data at another address.
 func (f *framer) reset(data []byte, pos int, final bool) {
-	*f = framer{data: data, pos: pos, final: final, quote: -1}
+	*f = framer{delimiter: f.delimiter, data: data, pos: pos, final: final, quote: -1}
 }
 
 // next frames the record at pos without advancing. ok is false at the end of
@@ -62,18 +63,26 @@ func (f *framer) next() (r record, ok bool) {
 		return line, ok
 	}
 	if f.firstQuote() >= f.pos+line.size {
-		line.blank = isBlank(w[:line.size])
+		line.blank = isBlank(w[:line.size], f.comma())
 		return line, true
 	}
 	r, ok = f.quoted(w, f.quote-f.pos, line)
 	if ok && r.fault == wellFormed {
-		r.blank = isBlank(w[:r.size])
+		r.blank = isBlank(w[:r.size], f.comma())
 	}
 	return r, ok
 }
 
 // skip advances past a record.
 func (f *framer) skip(r record) { f.pos += r.size }
+
+// comma returns the byte between fields.
+func (f *framer) comma() byte {
+	if f.delimiter == 0 {
+		return ','
+	}
+	return f.delimiter
+}
 
 // firstQuote returns where the next quote is, or len(data). It is cached, so
 // that data without quotes is searched once and not once per record.
@@ -109,21 +118,22 @@ func (f *framer) line(w []byte) (r record, ok bool) {
 func (f *framer) quoted(w []byte, i int, line record) (record, bool) {
 	whole := f.final && len(w) == len(f.data)-f.pos // w's end is the data's end
 	eol := line.size                                // the end of the line that i is on
+	comma := f.comma()
 	for {
-		if i > 0 && w[i-1] != ',' {
+		if i > 0 && w[i-1] != comma {
 			return firstLineOnly(line, bareQuote), true
 		}
 		end := closingQuote(w, i+1)
 		if end < 0 {
 			return firstLineOnly(line, unclosedQuote), whole || len(w) == window
 		}
-		size, f := afterQuote(w, end+1)
+		size, f := afterQuote(w, end+1, comma)
 		switch {
 		case f == textAfterQuote:
 			return firstLineOnly(line, f), true
 		case size > 0:
 			return withinLimit(w, size, line)
-		case end+1 < len(w) && w[end+1] == ',':
+		case end+1 < len(w) && w[end+1] == comma:
 			i = end + 2
 		case whole:
 			return withinLimit(w, len(w), line)
@@ -169,9 +179,9 @@ func closingQuote(w []byte, i int) int {
 // afterQuote examines what follows a closing quote. It returns the record's size
 // at the end of a record, a fault for text, and neither for a comma or the end
 // of the data.
-func afterQuote(w []byte, i int) (size int, f fault) {
+func afterQuote(w []byte, i int, comma byte) (size int, f fault) {
 	switch {
-	case i == len(w) || w[i] == ',':
+	case i == len(w) || w[i] == comma:
 		return 0, wellFormed
 	case w[i] == '\n':
 		return i + 1, wellFormed
@@ -216,12 +226,12 @@ func withoutEOL(rec []byte) []byte {
 
 // isBlank tells whether all fields of a well-formed record are empty. Files
 // saved by Excel end with such records.
-func isBlank(rec []byte) bool {
+func isBlank(rec []byte, comma byte) bool {
 	rec = withoutEOL(rec)
 	for i := 0; i < len(rec); i++ {
 		switch {
-		case rec[i] == ',':
-		case rec[i] == '"' && i+1 < len(rec) && rec[i+1] == '"' && (i+2 == len(rec) || rec[i+2] == ','):
+		case rec[i] == comma:
+		case rec[i] == '"' && i+1 < len(rec) && rec[i+1] == '"' && (i+2 == len(rec) || rec[i+2] == comma):
 			i++
 		default:
 			return false
@@ -273,6 +283,24 @@ func (s *scanner) record() (record, error) {
 			return r, s.err
 		case s.live && s.pos > s.start:
 			return r, errPause
+		}
+		s.fill()
+	}
+}
+
+// firstLine returns the first line that is not empty, or as much of it as there
+// is, without advancing.
+func (s *scanner) firstLine() ([]byte, error) {
+	for {
+		start := bytes.TrimLeft(s.data[s.pos:], "\r\n")
+		nl := bytes.IndexByte(start, '\n')
+		switch {
+		case nl >= 0:
+			return start[:nl], nil
+		case s.err == io.EOF || len(s.data) > window:
+			return start, nil
+		case s.err != nil:
+			return nil, s.err
 		}
 		s.fill()
 	}

@@ -224,12 +224,18 @@ func plainText(r io.Reader) (io.Reader, error) {
 	case bytes.HasPrefix(head, bom):
 		_, err = plain.Discard(len(bom))
 		return plain, err
-	case bytes.HasPrefix(head, utf16LE), bytes.HasPrefix(head, utf16BE):
+	case bytes.HasPrefix(head, utf16LE), bytes.HasPrefix(head, utf16BE), isUTF16(head):
 		return nil, &FileError{Problem: "is UTF-16, want UTF-8", hint: "convert it: iconv -f UTF-16 -t UTF-8 FILE"}
 	case bytes.Equal(head, zipMagic):
 		return nil, &FileError{Problem: "is a workbook or a .zip, want CSV", hint: "save it as CSV, or unpack it"}
 	}
 	return plain, nil
+}
+
+// isUTF16 recognises UTF-16 without a byte order mark: every other byte of ASCII
+// text is zero.
+func isUTF16(head []byte) bool {
+	return len(head) == 4 && (head[0] == 0 && head[2] == 0 || head[1] == 0 && head[3] == 0)
 }
 
 // peek is Peek, without the error for a file shorter than n.

@@ -5,8 +5,11 @@ package mta
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"io"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -246,4 +249,66 @@ func encodingReason(f fields, c *Columns) (column, reason string) {
 		}
 	}
 	return "", "it " + problem
+}
+
+// A RowsError says that the first rows of a file are all rejects.
+type RowsError struct {
+	Path    string
+	Rows    int
+	Reasons []CommonReason // the most frequent first
+}
+
+// A CommonReason counts the rejects with the same column at fault, or with the
+// same reason where no column is.
+type CommonReason struct {
+	Count   int
+	Line    int64  // of the first
+	Example string // its reason
+}
+
+func (e *RowsError) Error() string {
+	text := fmt.Sprintf("mta: %s: the first %d rows are all rejects:", e.Path, e.Rows)
+	for i, r := range e.Reasons[:min(3, len(e.Reasons))] {
+		if i > 0 {
+			text += ";"
+		}
+		text += fmt.Sprintf(" %d like line %d (%s)", r.Count, r.Line, r.Example)
+	}
+	return text
+}
+
+// CheckRows parses the first rows of a file. It returns a *RowsError if they are
+// all rejects, and nil if the file has fewer.
+func (f *File) CheckRows(rows int) error {
+	parser := NewParser()
+	counts := map[string]*CommonReason{}
+	for n := 0; n < rows; {
+		c, err := f.Next(64<<10, rows-n)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		part := parser.Parse(c)
+		if len(part.Rides) > 0 {
+			return nil
+		}
+		for _, r := range part.Rejects {
+			key := cmp.Or(r.Column, r.Reason)
+			if counts[key] == nil {
+				counts[key] = &CommonReason{Line: r.Line, Example: r.Reason}
+			}
+			counts[key].Count += int(r.Lines())
+		}
+		n += c.Records
+	}
+	e := &RowsError{Path: f.path, Rows: rows}
+	for _, r := range counts {
+		e.Reasons = append(e.Reasons, *r)
+	}
+	slices.SortFunc(e.Reasons, func(a, b CommonReason) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Line, b.Line))
+	})
+	return e
 }
