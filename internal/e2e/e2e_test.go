@@ -10,12 +10,13 @@ package e2e
 //
 // Processes
 //
-//	start NAME PROGRAM [ARG...]        in the background; it writes NAME.out and NAME.err
+//	start NAME PROGRAM [ARG...]        in the background; it writes NAME.out and NAME.err, $NAME_pid is its id
 //	startbroker [ARG...]               the same for "broker", at $NATS_URL, its store in ./queue; returns
 //	                                   when it has the stream
 //	signal -SIG NAME                   INT, TERM, KILL, STOP, CONT
 //	end [-SIG] [-within D] NAME [S]    signal (INT), then as ended
 //	ended [-within D] NAME [S]         until it has ended, with exit status S (0); after KILL any
+//	peak NAME MIB                      fails if a process that has ended had more memory resident
 //	[!] waitfor FILE REGEXP            until a line of the file matches; with !, none may have
 //
 // Databases
@@ -37,11 +38,15 @@ package e2e
 //	[!] publish [-h KEY=VALUE]... SUBJECT FILE    to the stream, until it is acknowledged
 //	[!] request [-h KEY=VALUE]... SUBJECT FILE    prints the answer; see stdout
 //	messages                                      prints what the stream holds: SUBJECT SOURCE LINE, then the rows
+//	drained                                       waits until the stream holds nothing
+//	oddmessages N                                 sends N messages of each odd shape, and among them N good rows of
+//	                                              odd.csv, from line 2 on
 //
 // $DATA is the project's data folder, $ADDRESS is $NATS_URL without the scheme,
 // $MONITOR another address that is free.
 // $REAL has the real files where the condition [real] holds. [race] holds under
-// the race detector, where everything takes several times as long.
+// the race detector, where everything takes several times as long. [mounts]
+// holds where "unshare $MOUNTS" gives a process mounts of its own.
 
 import (
 	"errors"
@@ -150,6 +155,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ADDRESS", address)
 			env.Setenv("NATS_URL", "nats://"+address)
 			env.Setenv("MONITOR", monitor)
+			env.Setenv("MOUNTS", unshareFlags())
 			p := processes{}
 			env.Values[processesKey{}] = p
 			env.Defer(p.killAll)
@@ -161,16 +167,37 @@ func TestScripts(t *testing.T) {
 				return real != "", nil
 			case "race":
 				return len(raceFlag) > 0, nil
+			case "mounts":
+				return canMount()
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "startbroker": startBroker, "signal": sendSignal, "end": end, "ended": ended, "waitfor": waitFor,
+			"start": start, "startbroker": startBroker, "signal": sendSignal, "end": end, "ended": ended, "peak": peak, "waitfor": waitFor,
 			"waitrows": waitRows, "sql": query, "sums": sums, "flawlines": flawLines,
 			"append": appendText, "setline": setLine, "gzip": compress,
-			"publish": publish, "request": request, "messages": messages,
+			"publish": publish, "request": request, "messages": messages, "drained": drained, "oddmessages": oddMessages,
 		},
 	})
+}
+
+// unshareFlags are those of unshare for a mount namespace of one's own. Who is
+// not root needs a user namespace for it.
+func unshareFlags() string {
+	if os.Getuid() == 0 {
+		return "-m"
+	}
+	return "-rm"
+}
+
+// canMount tries it. Under CI it must work.
+func canMount() (bool, error) {
+	try := exec.Command("unshare", unshareFlags(), "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+	out, err := try.CombinedOutput()
+	if err != nil && os.Getenv("CI") == "true" {
+		return false, fmt.Errorf("%s: %w: %s", try, err, out)
+	}
+	return err == nil, nil
 }
 
 // freeAddress finds a port that no one has. Not one of those that the system

@@ -75,6 +75,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start())
 	p := &process{Cmd: cmd, done: make(chan struct{})}
 	all[name] = p
+	ts.Setenv(name+"_pid", strconv.Itoa(cmd.Process.Pid))
 	go func() {
 		defer close(p.done)
 		var exit *exec.ExitError
@@ -194,6 +195,19 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got := p.ProcessState.ExitCode(); got != want && !p.killed {
 		ts.Fatalf("%s ended with %d, want %d:\n%s", name, got, want, ts.ReadFile(name+".err"))
+	}
+}
+
+func peak(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 2, "peak NAME MIB")
+	most, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	p := processesOf(ts).find(ts, args[0])
+	<-p.done
+	got := peakMemory(p.ProcessState) >> 20
+	ts.Logf("%s: %d MiB", args[0], got)
+	if got > most && len(raceFlag) == 0 { // the race detector takes several times as much
+		ts.Fatalf("%s had %d MiB resident, want %d or less", args[0], got, most)
 	}
 }
 

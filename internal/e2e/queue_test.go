@@ -3,8 +3,11 @@ package e2e
 // The script commands that speak to the queue as any NATS client may.
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,14 +40,11 @@ func judge(ts *testscript.TestScript, neg bool, what string, err error) {
 
 func publish(ts *testscript.TestScript, neg bool, args []string) {
 	m := message(ts, args, "[!] publish [-h KEY=VALUE]... SUBJECT FILE")
-	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
-	ts.Check(err)
+	nc, js := connectQueue(ts)
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	ts.Check(err)
 	ctx, cancel := testContext()
 	defer cancel()
-	_, err = js.PublishMsg(ctx, m)
+	_, err := js.PublishMsg(ctx, m)
 	judge(ts, neg, "publish", err)
 }
 
@@ -62,19 +62,83 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func messages(ts *testscript.TestScript, neg bool, args []string) {
-	refuse(ts, neg || len(args) != 0, "messages")
+// connectQueue connects as any client may. The caller closes the connection.
+func connectQueue(ts *testscript.TestScript) (*nats.Conn, jetstream.JetStream) {
 	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
 	ts.Check(err)
-	defer nc.Close()
 	js, err := jetstream.New(nc)
 	ts.Check(err)
+	return nc, js
+}
+
+func drained(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 0, "drained")
+	nc, js := connectQueue(ts)
+	defer nc.Close()
+	poll(ts, 2*patience, "an empty stream", func() bool {
+		ctx, cancel := testContext()
+		defer cancel()
+		stream, err := js.Stream(ctx, "MTA")
+		return err == nil && stream.CachedInfo().State.Msgs == 0
+	})
+}
+
+// oddShapes are headers and bodies that a client library may take for
+// something else than a stored message.
+var oddShapes = []nats.Msg{
+	{Header: nats.Header{"Status": {"100"}}},
+	{Header: nats.Header{"Status": {"404"}, "Description": {"No Messages"}}},
+	{Header: nats.Header{"Status": {"408"}, "Description": {"Request Timeout"}}},
+	{Header: nats.Header{"Status": {"409"}, "Description": {"Consumer Deleted"}}},
+	{Header: nats.Header{"Status": {"409"}, "Description": {"Server Shutdown"}}},
+	{Header: nats.Header{"Status": {"423"}}},
+	{Header: nats.Header{"Status": {"503"}}},
+	{Header: nats.Header{"Nats-Pending-Messages": {"-1"}, "Nats-Pending-Bytes": {"99999999999"}}},
+	{Header: nats.Header{"Only": {"headers"}}},
+	{Data: []byte("NATS/1.0 409 Consumer Deleted\r\n\r\n")},
+	{Data: []byte("\xff\x06\x00\x00sNaPpY")},
+	{},
+}
+
+func oddMessages(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 1, "oddmessages N")
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	nc, js := connectQueue(ts)
+	defer nc.Close()
+	send := func(m nats.Msg) {
+		_, err := js.PublishMsgAsync(&m)
+		ts.Check(err)
+	}
+	for i := range n {
+		send(nats.Msg{Subject: "mta.ridership.odd_csv", Data: fmt.Appendf(nil, "02/01/2022 05:00:00 AM,445,%d\n", i), Header: nats.Header{
+			"Turnstile-Source": {"odd.csv"}, "Turnstile-Line": {strconv.Itoa(2 + i)},
+			"Turnstile-Columns": {"transit_timestamp,station_complex_id,ridership"},
+		}})
+		for _, shape := range oddShapes {
+			send(nats.Msg{Subject: "mta.ridership.x", Header: shape.Header, Data: shape.Data})
+		}
+		if i%100 == 0 { // as large as a message may be
+			send(nats.Msg{Subject: "mta.ridership.x", Data: bytes.Repeat([]byte{'x'}, 1<<20-200)})
+		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-time.After(2 * patience):
+		ts.Fatalf("%d messages are not acknowledged", js.PublishAsyncPending())
+	}
+}
+
+func messages(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 0, "messages")
+	nc, js := connectQueue(ts)
+	defer nc.Close()
 	ctx, cancel := testContext()
 	defer cancel()
 	stream, err := js.Stream(ctx, "MTA")
 	ts.Check(err)
 	state := stream.CachedInfo().State
-	fmt.Fprint(ts.Stdout())
+	fmt.Fprint(ts.Stdout()) // an empty stream replaces the output of the command before
 	for seq := state.FirstSeq; state.Msgs > 0 && seq <= state.LastSeq; seq++ {
 		m, err := stream.GetMsg(ctx, seq)
 		ts.Check(err)

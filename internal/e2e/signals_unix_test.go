@@ -2,10 +2,23 @@
 
 package e2e
 
-import "syscall"
+import (
+	"os"
+	"runtime"
+	"syscall"
+)
 
 // To hold a process and let it go on.
 const (
 	sigstop = syscall.SIGSTOP
 	sigcont = syscall.SIGCONT
 )
+
+// peakMemory is the most memory a process had resident, in bytes.
+func peakMemory(p *os.ProcessState) int64 {
+	kib := p.SysUsage().(*syscall.Rusage).Maxrss
+	if runtime.GOOS == "darwin" {
+		return kib // there it counts bytes
+	}
+	return kib << 10
+}
