@@ -12,6 +12,9 @@ import (
 // IsTransient reports whether a retry of the same work may succeed: the
 // database is locked (SQLITE_BUSY in any form), or the disk is full.
 func IsTransient(err error) bool {
+	if _, ok := errors.AsType[*WALRemovedError](err); ok {
+		return false
+	}
 	code := primaryCode(err)
 	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_FULL
 }
@@ -103,6 +106,28 @@ func (e *MovedError) Error() string {
 func (e *MovedError) Hint() string {
 	return "start again: what was not acknowledged is still in the queue"
 }
+
+// A WALRemovedError says that the file -wal of the database was removed or
+// replaced while the database was open. The rows of the last batch are not to
+// be confirmed. All rows are saved, unless Err is not nil.
+type WALRemovedError struct {
+	Path string
+	Copy string // a new database with all rows; "": they are in the database itself
+	Err  error  // why the rows could not be saved
+}
+
+func (e *WALRemovedError) Error() string {
+	what := "store: " + e.Path + "-wal was removed or replaced while the database was open; "
+	switch {
+	case e.Err != nil:
+		return what + "its rows could not be saved: " + e.Err.Error()
+	case e.Copy != "":
+		return what + "all rows are saved in " + e.Copy
+	}
+	return what + "all rows are saved in the database"
+}
+
+func (e *WALRemovedError) Unwrap() error { return e.Err }
 
 // A PinnedWALError is a warning: a reader prevents the checkpoint of a WAL that
 // has become large.

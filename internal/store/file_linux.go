@@ -2,6 +2,9 @@ package store
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -22,4 +25,23 @@ func network(folder string) (string, error) {
 		return "", fmt.Errorf("store: file system of %s: %w", folder, err)
 	}
 	return networkFileSystems[uint32(stat.Type)], nil
+}
+
+// statOpenFile returns the file of a path that this process has open, even if
+// another file or none is at the path. It does not open the file: closing a
+// second descriptor would drop SQLite's locks.
+func statOpenFile(path string) (os.FileInfo, error) {
+	const folder = "/proc/self/fd"
+	descriptors, err := os.ReadDir(folder)
+	if err != nil { // no /proc
+		return os.Stat(path)
+	}
+	for _, d := range descriptors {
+		link := filepath.Join(folder, d.Name())
+		target, err := os.Readlink(link)
+		if err == nil && strings.TrimSuffix(target, " (deleted)") == path {
+			return os.Stat(link)
+		}
+	}
+	return os.Stat(path)
 }

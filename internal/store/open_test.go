@@ -216,6 +216,10 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("TURNSTILE_TEST_DIE_MIGRATING"); path != "" {
 		dieMigrating(path)
 	}
+	if path := os.Getenv("TURNSTILE_TEST_OTHER_PROGRAM"); path != "" {
+		writeAsOther(path)
+		return
+	}
 	os.Exit(m.Run())
 }
 

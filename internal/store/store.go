@@ -69,6 +69,7 @@ type DB struct {
 	file     os.FileInfo // of the database when it was opened
 	pool     *sql.DB
 	conn     *sql.Conn // nil after an error, until the next call reconnects
+	open     openWAL   // of conn; zero until its first transaction
 	table    *batchTable
 	prepared map[string]*sql.Stmt // statements of conn
 	ids      idCache
@@ -76,6 +77,7 @@ type DB struct {
 	walWarned  time.Time       // when Warn was last told of a large WAL
 	differed   map[string]bool // sources that Warn was told of
 	largeWAL   int64           // in bytes; tests reduce it
+	abandoned  bool            // see rescue
 	failCommit func() error    // tests make a transaction fail before its commit
 }
 
@@ -112,13 +114,13 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	d.pool = pool
-	if err := d.open(ctx); err != nil {
+	if err := d.initialise(ctx); err != nil {
 		return nil, errors.Join(asForeign(path, err), d.Close())
 	}
 	return d, nil
 }
 
-func (d *DB) open(ctx context.Context) (err error) {
+func (d *DB) initialise(ctx context.Context) (err error) {
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func (d *DB) open(ctx context.Context) (err error) {
 	if d.file, err = os.Stat(d.path); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	return nil
+	return d.identifyWAL()
 }
 
 func (d *DB) logMigration(from, to int) {
@@ -170,7 +172,7 @@ func (d *DB) disconnect() error {
 	// and its lock.
 	err := d.closeStatements()
 	err = errors.Join(err, discardConn(d.conn))
-	d.conn, d.ids = nil, idCache{}
+	d.conn, d.ids, d.open = nil, idCache{}, openWAL{}
 	return err
 }
 
@@ -182,9 +184,14 @@ func (d *DB) ID() string { return d.id }
 
 // Close checkpoints the WAL as far as readers allow, and closes the database.
 func (d *DB) Close() error {
+	if d.abandoned {
+		// Closing the last connection makes SQLite checkpoint the WAL. This
+		// would overwrite what another program has written since.
+		return nil
+	}
 	errs := []error{d.closeStatements()}
 	if d.conn != nil {
-		if d.file != nil { // open succeeded
+		if d.file != nil { // Open succeeded
 			errs = append(errs, d.truncateWAL(context.Background()))
 		}
 		if err := d.conn.Close(); !errors.Is(err, sql.ErrConnDone) {

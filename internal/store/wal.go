@@ -22,6 +22,11 @@ func (d *DB) Idle(ctx context.Context) error {
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
+	if d.open.wal != nil {
+		if err := d.checkFiles(ctx); err != nil {
+			return err
+		}
+	}
 	if err := d.truncateWAL(ctx); err != nil {
 		return errors.Join(fmt.Errorf("store: checkpoint: %w", err), d.disconnect())
 	}

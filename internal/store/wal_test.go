@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"turnstile/internal/mta"
@@ -95,5 +97,103 @@ func TestLargeWAL(t *testing.T) {
 	}
 	if err := reader.Rollback(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// removeFiles removes files beside a database, by suffix.
+func removeFiles(t *testing.T, path string, suffixes ...string) {
+	t.Helper()
+	for _, suffix := range suffixes {
+		if err := os.Remove(path + suffix); err != nil {
+			if runtime.GOOS == "windows" {
+				t.Skipf("SKIPPED: this system does not remove an open file: %v", err)
+			}
+			t.Fatal(err)
+		}
+	}
+}
+
+// afterKill copies the database file as a crash of the writer leaves it.
+func afterKill(t *testing.T, path string) (copied string) {
+	t.Helper()
+	copied = filepath.Join(t.TempDir(), "rides.db")
+	text, err := os.ReadFile(path) // closing it drops the locks of d, which is not used any more
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// If -wal is removed, the next write is not confirmed, and all rows are saved.
+func TestWALRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	writeRides(t, d, 2, 1000)
+	removeFiles(t, path, "-wal")
+	_, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", 1002, 10)}, Dims: testDims})
+	if e, ok := errors.AsType[*WALRemovedError](err); !ok || e.Copy != "" || e.Err != nil || IsTransient(err) {
+		t.Fatalf("error %v, want that -wal was removed and the rows are saved", err)
+	}
+	if n := number1(t, afterKill(t, path), "SELECT count(*) FROM ride"); n != 1010 {
+		t.Errorf("%d rows after the crash, want 1010", n)
+	}
+}
+
+// An idle writer notices it before its checkpoint, too.
+func TestWALRemovedWhileIdle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	writeRides(t, d, 2, 1000)
+	removeFiles(t, path, "-wal")
+	if _, ok := errors.AsType[*WALRemovedError](d.Idle(t.Context())); !ok {
+		t.Error("not noticed")
+	}
+	if n := number1(t, afterKill(t, path), "SELECT count(*) FROM ride"); n != 1000 {
+		t.Errorf("%d rows after the crash, want 1000", n)
+	}
+}
+
+// If another program has opened the database since, the rows are saved in a
+// copy: a checkpoint would destroy the database.
+func TestWALReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	writeRides(t, d, 2, 1000)
+	removeFiles(t, path, "-wal", "-shm")
+	other := exec.Command(os.Args[0])
+	other.Env = append(os.Environ(), "TURNSTILE_TEST_OTHER_PROGRAM="+path)
+	if out, err := other.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	_, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", 1002, 10)}, Dims: testDims})
+	e, ok := errors.AsType[*WALRemovedError](err)
+	if !ok || e.Copy == "" || e.Err != nil {
+		t.Fatalf("error %v, want that -wal was replaced and the rows are in a copy", err)
+	}
+	if n := number1(t, e.Copy, "SELECT count(*) FROM ride"); n != 1010 {
+		t.Errorf("%d rows in the copy, want 1010", n)
+	}
+	if n := number1(t, e.Copy, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"); n != 1 {
+		t.Error("the copy is damaged")
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := number1(t, afterKill(t, path), "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"); n != 1 {
+		t.Error("the database of the other program is damaged")
+	}
+}
+
+// writeAsOther is what another program does to the database.
+func writeAsOther(path string) {
+	db, err := sql.Open("sqlite", path)
+	if err == nil {
+		_, err = db.Exec("CREATE TABLE mine (x); INSERT INTO mine VALUES (zeroblob(100000))")
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		panic(err)
 	}
 }

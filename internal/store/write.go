@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 
 	"turnstile/internal/mta"
 )
@@ -30,7 +29,7 @@ func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.checkFile(); err != nil {
+	if err := d.checkFiles(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.warnOfLargeWAL(ctx); err != nil {
@@ -38,15 +37,6 @@ func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
 		d.Log.Warn("cannot check the size of the WAL", "error", err)
 	}
 	return w.outcomes, nil
-}
-
-// checkFile returns a [*MovedError] if the database is no longer at its path.
-// Rows written since then are where nobody looks for them.
-func (d *DB) checkFile() error {
-	if file, err := os.Stat(d.path); err != nil || !os.SameFile(file, d.file) {
-		return &MovedError{d.path}
-	}
-	return nil
 }
 
 // A writeTx is the write transaction of one batch.
