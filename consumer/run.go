@@ -259,7 +259,7 @@ func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, er
 		return nil, err
 	}
 	w.lock, w.since = lock, time.Now()
-	warn := func(err error) { log.Warn(err.Error(), "hint", warningHint(err)) }
+	warn := func(err error) { log.Warn(err.Error(), "hint", hint(err)) }
 	if w.DB, err = store.Open(ctx, path, store.Options{Log: log, Warn: warn}); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
@@ -269,13 +269,3 @@ func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, er
 // Close closes the database and then releases the lock. In the other order the
 // next writer could open the database while this one still has it open.
 func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock()) }
-
-func warningHint(err error) string {
-	if w, ok := errors.AsType[*store.PinnedWALError](err); ok {
-		return "which process it is: contention watch " + w.Path
-	}
-	if _, ok := errors.AsType[*store.DiffersError](err); ok {
-		return "another data set needs a name of its own: --source NAME"
-	}
-	return ""
-}

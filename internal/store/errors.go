@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -36,21 +35,12 @@ func asForeign(path string, err error) error {
 	return err
 }
 
-// A ForeignError is a file that is no database of ours.
+// A ForeignError is a file that is not a database of turnstile.
 type ForeignError struct {
 	Path, Problem string
-	hint          string // "": another file
 }
 
 func (e *ForeignError) Error() string { return "store: " + e.Path + " " + e.Problem }
-
-// Hint says what to do about it.
-func (e *ForeignError) Hint() string {
-	if e.hint != "" {
-		return e.hint
-	}
-	return "another file: --db FILE"
-}
 
 func foreign(path, problem string) error { return &ForeignError{Path: path, Problem: problem} }
 
@@ -65,46 +55,30 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("store: %s has schema version %d, and this program knows versions up to %d", e.Path, e.Version, e.Known)
 }
 
-// A NetworkError is a database on a file system of another machine, where the
-// WAL of one would destroy that of the other.
+// A NetworkError is a database on a network file system. WAL needs memory that
+// all its users share, and machines share none.
 type NetworkError struct{ Path, System string }
 
 func (e *NetworkError) Error() string {
 	return "store: " + e.Path + " is on a network file system (" + e.System + "), where WAL is not safe"
 }
 
-// Hint says what to do about it.
-func (e *NetworkError) Hint() string { return "a file on a disk of this machine: --db FILE" }
-
-// A FolderError says that the path of a database is a folder's.
+// A FolderError is a path of a database that is a folder.
 type FolderError struct{ Path string }
 
 func (e *FolderError) Error() string { return "store: " + e.Path + " is a folder, not a database" }
 
-// Hint says what to do about it.
-func (e *FolderError) Hint() string { return "--db " + filepath.Join(e.Path, "turnstile.db") }
-
-// An AbsentError says that there is no database at a path.
+// An AbsentError is a path without a database.
 type AbsentError struct{ Path string }
 
 func (e *AbsentError) Error() string { return "store: there is no database " + e.Path }
 
-// Hint says what to do about it.
-func (e *AbsentError) Hint() string {
-	return "a consumer makes it: consumer load FILE; or name another: --db FILE"
-}
-
-// A MovedError says that the file we write to is no longer the database at its
-// path: it was removed, renamed or replaced. What is written goes nowhere.
+// A MovedError says that the database was removed, renamed or replaced while it
+// was open. Rows written since then are where nobody looks for them.
 type MovedError struct{ Path string }
 
 func (e *MovedError) Error() string {
 	return "store: " + e.Path + " was removed or replaced while it was open"
-}
-
-// Hint says what to do about it.
-func (e *MovedError) Hint() string {
-	return "start again: what was not acknowledged is still in the queue"
 }
 
 // A WALRemovedError says that the file -wal of the database was removed or
