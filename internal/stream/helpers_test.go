@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,48 +61,87 @@ func connect(t *testing.T, b *natsdtest.Broker) (*Conn, *lines) {
 	return c, log
 }
 
-// hanging is a way to a broker on which nothing comes through any more once
-// hang is called.
-func hanging(t *testing.T, b *natsdtest.Broker) (url string, hang func()) {
+// A proxy is between a connection and a broker. It can delay all bytes, and cut
+// the two off without closing a connection.
+type proxy struct {
+	url   string
+	delay atomic.Int64 // in each direction
+	mode  atomic.Int32
+	to    string
+	ended chan struct{} // closed when the test is over
+}
+
+const (
+	pass    int32 = iota
+	discard       // reads and drops everything
+	stall         // reads nothing more, until the senders' buffers are full
+)
+
+func startProxy(t *testing.T, b *natsdtest.Broker) *proxy {
 	t.Helper()
+	u, err := url.Parse(b.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	var hung atomic.Bool
-	pass := func(to, from net.Conn) {
-		defer to.Close()
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil {
-				return
-			}
-			if hung.Load() {
-				continue
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	}
+	x := &proxy{url: "nats://" + l.Addr().String(), to: u.Host, ended: make(chan struct{})}
+	t.Cleanup(func() { close(x.ended); l.Close() })
 	go func() {
 		for {
 			client, err := l.Accept()
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", strings.TrimPrefix(b.URL(), "nats://"))
+			server, err := net.Dial("tcp", x.to)
 			if err != nil {
 				client.Close()
 				continue
 			}
-			go pass(server, client)
-			go pass(client, server)
+			go x.pass(client, server)
+			go x.pass(server, client)
 		}
 	}()
-	return "nats://" + l.Addr().String(), func() { hung.Store(true) }
+	return x
+}
+
+func (x *proxy) pass(to io.WriteCloser, from io.Reader) {
+	type piece struct {
+		data []byte
+		due  time.Time
+	}
+	pieces := make(chan piece, 1024)
+	go func() {
+		defer to.Close()
+		for p := range pieces {
+			time.Sleep(time.Until(p.due))
+			if _, err := to.Write(p.data); err != nil {
+				return
+			}
+		}
+	}()
+	defer close(pieces)
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		switch x.mode.Load() {
+		case stall:
+			<-x.ended
+			return
+		case discard:
+			n = 0
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case pieces <- piece{bytes.Clone(b[:n]), time.Now().Add(time.Duration(x.delay.Load()))}:
+		case <-x.ended:
+			return
+		}
+	}
 }
 
 // raw is a connection of someone else's.

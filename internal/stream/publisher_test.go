@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,6 +251,79 @@ func TestHostileConfirmation(t *testing.T) {
 	if _, held, err := r.Pending(t.Context()); err != nil || held != 3 {
 		t.Errorf("%d in hand (%v), want 3", held, err)
 	}
+}
+
+// A request is answered although the round trip takes longer than the pause
+// before it is resent, and although the consumer is stopped for longer.
+func TestRequestRoundTrip(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		delay, stopped time.Duration
+	}{
+		{"slow link", 300 * time.Millisecond, 0},
+		{"stopped in cycles", 0, 600 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it is mostly waiting
+			b := startBroker(t, 64<<20)
+			serving, _ := connect(t, b)
+			x := startProxy(t, b)
+			asking, err := Connect(t.Context(), Config{Servers: x.url, Role: "test", Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(asking.nc.Close)
+			q, err := asking.Requester()
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := serveRequests(t, serving, c.stopped)
+			x.delay.Store(int64(c.delay))
+			const n = 3
+			for line := 2; line < 2+n; line++ {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				if got, err := q.Store(ctx, chunk(line)); err != nil || got.Stored != 1 {
+					t.Errorf("line %d: got %+v, %v", line, got, err)
+				}
+				cancel()
+			}
+			if got := served.Load(); got > 3*n {
+				t.Errorf("%d requests were served for %d", got, n)
+			}
+		})
+	}
+}
+
+// serveRequests answers requests until the test is over. Before each round of
+// requests it stops for a while.
+func serveRequests(t *testing.T, c *Conn, stopped time.Duration) *atomic.Int64 {
+	t.Helper()
+	requests, err := c.Requests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			d, err := requests.Next(ctx)
+			if err != nil {
+				return
+			}
+			time.Sleep(stopped)
+			served.Add(1)
+			if err := d.Confirm(stored(1)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return &served
 }
 
 func TestRequests(t *testing.T) {

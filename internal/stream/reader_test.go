@@ -110,8 +110,8 @@ func TestCloseWithoutBroker(t *testing.T) {
 // A broker that hangs, which is not gone, does not keep us from ending.
 func TestCloseBesideAHungBroker(t *testing.T) {
 	b := startBroker(t, 64<<20)
-	url, hang := hanging(t, b)
-	c, err := Connect(t.Context(), Config{Servers: url, Role: "test", Log: slog.New(slog.DiscardHandler)})
+	x := startProxy(t, b)
+	c, err := Connect(t.Context(), Config{Servers: x.url, Role: "test", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestCloseBesideAHungBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hang()
+	x.mode.Store(discard)
 	start := time.Now()
 	if err := errors.Join(r.Close(), c.Close()); err == nil {
 		t.Error("nothing is said of a broker that does not answer")

@@ -8,9 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -69,23 +69,23 @@ func (q *Requests) Close() error {
 	return wrap("stop taking requests", q.sub.Unsubscribe())
 }
 
-// A Requester asks for rows to be stored now. It is safe for concurrent use.
+// A Requester has rows stored without a queue. It is safe for concurrent use.
 type Requester struct {
 	conn  *Conn
 	sub   *nats.Subscription
 	inbox string
-	last  atomic.Uint64
 
-	mu   sync.Mutex
-	open map[string]chan *nats.Msg // by the last token of the reply subject
+	mu      sync.Mutex
+	last    uint64
+	waiting map[string]chan *nats.Msg // by the last token of the reply subject
 }
 
-// Requester makes a requester.
+// Requester returns a requester.
 func (c *Conn) Requester() (*Requester, error) {
-	q := &Requester{conn: c, inbox: confirmSubjects + nuid.Next() + ".", open: map[string]chan *nats.Msg{}}
-	sub, err := c.nc.Subscribe(q.inbox+"*", q.answered)
+	q := &Requester{conn: c, inbox: confirmSubjects + nuid.Next() + ".", waiting: map[string]chan *nats.Msg{}}
+	sub, err := c.nc.Subscribe(q.inbox+"*", q.onAnswer)
 	if err != nil {
-		return nil, fmt.Errorf("stream: hear answers: %w", err)
+		return nil, fmt.Errorf("stream: subscribe to answers: %w", err)
 	}
 	q.sub = sub
 	return q, nil
@@ -96,74 +96,82 @@ func (q *Requester) Close() error {
 	if q.conn.nc.IsClosed() {
 		return nil
 	}
-	return wrap("stop hearing answers", q.sub.Unsubscribe())
+	return wrap("unsubscribe from answers", q.sub.Unsubscribe())
 }
 
-func (q *Requester) answered(m *nats.Msg) {
+func (q *Requester) onAnswer(m *nats.Msg) {
+	token := strings.TrimPrefix(m.Subject, q.inbox)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	token := strings.TrimPrefix(m.Subject, q.inbox)
-	if ch, ok := q.open[token]; ok {
-		delete(q.open, token)
-		ch <- m
+	if answer, ok := q.waiting[token]; ok {
+		delete(q.waiting, token)
+		answer <- m
 	}
 }
 
-// ErrNoConsumer is returned by Store when nobody serves requests.
+// ErrNoConsumer is returned by Store when no consumer serves requests.
 var ErrNoConsumer = errors.New("stream: no consumer serves requests")
 
-const askAgain = 250 * time.Millisecond
+// A request without an answer is resent after minResend, then after twice as
+// long each time, up to maxResend.
+const (
+	minResend = 250 * time.Millisecond
+	maxResend = 2 * time.Second
+)
 
-// Store has a chunk stored, and returns when it is committed. If no answer
-// comes it asks again, until ctx ends: the rows may then be stored or not, and
-// may be sent again.
+// Store has the rows of a chunk stored and returns once they are committed. It
+// resends the request until an answer arrives or ctx ends. After an error the
+// rows may or may not be stored, and may be sent again.
 func (q *Requester) Store(ctx context.Context, c mta.Chunk) (mta.Outcome, error) {
 	m, err := encode(requestSubjects+subjectToken(c.Source), c)
 	if err != nil {
 		return mta.Outcome{}, err
 	}
-	for {
-		answer, err := q.ask(ctx, m)
-		switch {
-		case err == nil && answer == nil:
-			continue
-		case err != nil:
-			return mta.Outcome{}, fmt.Errorf("stream: store %s line %d: %w", c.Source, c.Line, err)
-		}
-		return outcome(answer)
+	answer, err := q.request(ctx, m)
+	if err != nil {
+		return mta.Outcome{}, fmt.Errorf("stream: store %s line %d: %w", c.Source, c.Line, err)
 	}
+	return decodeAnswer(answer)
 }
 
-// ask asks once. Both results are nil if no answer came in time.
-func (q *Requester) ask(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	token, ch := fmt.Sprint(q.last.Add(1)), make(chan *nats.Msg, 1)
-	m.Reply = q.inbox + token
+// request sends a message until an answer arrives. All attempts have the same
+// reply subject, so a late answer to an earlier one counts. Otherwise a round
+// trip longer than the pause between two attempts would never end.
+func (q *Requester) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	answer := make(chan *nats.Msg, 1)
 	q.mu.Lock()
-	q.open[token] = ch
+	q.last++
+	token := strconv.FormatUint(q.last, 10)
+	q.waiting[token] = answer
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		delete(q.open, token)
+		delete(q.waiting, token)
 	}()
-	if err := q.conn.nc.PublishMsg(m); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
-		return nil, err
-	}
-	late := time.NewTimer(askAgain)
-	defer late.Stop()
-	select {
-	case answer := <-ch:
-		return answer, nil
-	case <-late.C:
-		return nil, nil
-	case <-q.conn.broken.Done():
-		return nil, context.Cause(q.conn.broken)
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	m.Reply = q.inbox + token
+	pause := minResend
+	resend := time.NewTimer(pause)
+	defer resend.Stop()
+	for {
+		if err := q.conn.nc.PublishMsg(m); isPermanent(err) {
+			return nil, err
+		}
+		select {
+		case a := <-answer:
+			return a, nil
+		case <-resend.C:
+			pause = min(2*pause, maxResend)
+			resend.Reset(pause)
+		case <-q.conn.broken.Done():
+			return nil, context.Cause(q.conn.broken)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 }
 
-func outcome(answer *nats.Msg) (mta.Outcome, error) {
+func decodeAnswer(answer *nats.Msg) (mta.Outcome, error) {
 	if len(answer.Data) == 0 && answer.Header.Get("Status") == noResponders {
 		return mta.Outcome{}, ErrNoConsumer
 	}
@@ -172,7 +180,7 @@ func outcome(answer *nats.Msg) (mta.Outcome, error) {
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(answer.Data, &a); err != nil {
-		return mta.Outcome{}, fmt.Errorf("stream: an answer that can't be read: %w", err)
+		return mta.Outcome{}, fmt.Errorf("stream: unreadable answer: %w", err)
 	}
 	if a.Error != "" {
 		return mta.Outcome{}, fmt.Errorf("stream: refused: %s", a.Error)
