@@ -37,6 +37,7 @@ package e2e
 //
 //	[!] publish [-h KEY=VALUE]... SUBJECT FILE    to the stream, until it is acknowledged
 //	[!] request [-h KEY=VALUE]... SUBJECT FILE    prints the answer; see stdout
+//	slowlink D                                    sets $NATS_URL to a proxy that delays all by D each way
 //	messages                                      prints what the stream holds: SUBJECT SOURCE LINE, then the rows
 //	drained                                       waits until the stream holds nothing
 //	oddmessages N                                 sends N messages of each odd shape, and among them N good rows of
@@ -177,6 +178,7 @@ func TestScripts(t *testing.T) {
 			"waitrows": waitRows, "sql": query, "sums": sums, "flawlines": flawLines,
 			"append": appendText, "setline": setLine, "gzip": compress,
 			"publish": publish, "request": request, "messages": messages, "drained": drained, "oddmessages": oddMessages,
+			"slowlink": slowLink,
 		},
 	})
 }

@@ -50,7 +50,7 @@ type Reader struct {
 const (
 	ackWait       = 30 * time.Second
 	maxAckPending = 20_000
-	closeTimeout  = 500 * time.Millisecond
+	closeTimeout  = 800 * time.Millisecond
 )
 
 // Reader takes over the stream's consumer. The server redelivers at once what
@@ -142,10 +142,10 @@ func (r *Reader) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := r.nakFetched(ctx); err != nil {
-		if !r.conn.nc.IsConnected() {
-			return nil
+		if r.conn.nc.IsConnected() {
+			r.conn.log.Warn("the broker does not answer; it redelivers fetched messages to the next consumer", "error", err)
 		}
-		return fmt.Errorf("stream: close the reader: %w", err)
+		return nil
 	}
 	if _, err := r.purge(ctx, false); err != nil {
 		r.conn.log.Debug("purge", "error", err)
