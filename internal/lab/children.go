@@ -2,13 +2,13 @@ package lab
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -39,8 +39,8 @@ func (c *children) all() []*worker {
 	return append([]*worker{c.writer}, c.workers...)
 }
 
-func (c *children) start(binary string, j job, log *slog.Logger) error {
-	w, err := startWorker(binary, j, log)
+func (c *children) start(binary, dir string, j job, log *slog.Logger) error {
+	w, err := startWorker(binary, dir, j, log)
 	if w == nil {
 		return err
 	}
@@ -88,6 +88,15 @@ func (c *children) traces() (workers []report.Trace, writer *report.Trace) {
 		writer = &t
 	}
 	return workers, writer
+}
+
+// spoolErrors returns what went wrong while the events were read.
+func (c *children) spoolErrors() error {
+	var errs error
+	for _, w := range c.all() {
+		errs = errors.Join(errs, w.spool.err)
+	}
+	return errs
 }
 
 // wait waits for workers to end, until the context ends or the limit is over.
@@ -176,13 +185,13 @@ type worker struct {
 	done     chan struct{} // closed when the process is gone and trace is complete
 	rows     atomic.Int64  // ended so far
 	isReady  bool
-	failure  string         // what it said went wrong
-	trace    report.Trace   // belongs to read until done is closed
-	events   []report.Event // so does this
-	problems error          // lines that could not be read
+	failure  string       // what it said went wrong
+	trace    report.Trace // belongs to read until done is closed
+	spool    *spool       // so does this
+	problems error        // lines that could not be read or kept
 }
 
-func startWorker(binary string, j job, log *slog.Logger) (*worker, error) {
+func startWorker(binary, dir string, j job, log *slog.Logger) (*worker, error) {
 	w := &worker{
 		log: log, queue: report.Find(j.Strategy).Queue, ready: make(chan struct{}), done: make(chan struct{}),
 		trace: report.Trace{Process: fmt.Sprintf("P%d", j.Process), Number: j.Process},
@@ -192,9 +201,12 @@ func startWorker(binary string, j job, log *slog.Logger) (*worker, error) {
 		w.queue = report.NoQueue // it writes
 	}
 	var err error
+	if w.spool, err = createSpool(dir, w.trace.Process); err != nil {
+		return nil, err
+	}
 	// Ctrl-C must not kill a child: it hands in its trace first.
 	if w.process, err = child.Start(context.Background(), []string{binary, "child"}, nil); err != nil {
-		return nil, fmt.Errorf("lab: start %s: %w", w.trace.Process, err)
+		return nil, errors.Join(fmt.Errorf("lab: start %s: %w", w.trace.Process, err), w.spool.finish())
 	}
 	w.trace.PID = w.process.PID()
 	go w.read()
@@ -225,7 +237,7 @@ func (w *worker) gone() bool {
 
 func (w *worker) finishedTrace() report.Trace {
 	t := w.trace
-	t.Events = slices.Values(w.events)
+	t.Events = w.spool.events()
 	return t
 }
 
@@ -234,11 +246,11 @@ func (w *worker) read() {
 	defer close(w.done)
 	lines := bufio.NewScanner(w.process.Stdout)
 	for lines.Scan() {
-		if err := w.readLine(lines.Text()); err != nil {
+		if err := w.readLine(lines.Bytes()); err != nil {
 			w.problems = errors.Join(w.problems, err)
 		}
 	}
-	w.problems = errors.Join(w.problems, lines.Err())
+	w.problems = errors.Join(w.problems, lines.Err(), w.spool.finish())
 	if err := w.process.Wait(); err != nil || !w.trace.Ended {
 		w.trace.Died = w.process.Failure()
 		if w.failure != "" {
@@ -247,16 +259,17 @@ func (w *worker) read() {
 	}
 }
 
-func (w *worker) readLine(line string) (err error) {
-	kind, rest, _ := strings.Cut(line, " ")
-	switch kind {
-	case "event":
+func (w *worker) readLine(line []byte) (err error) {
+	if bytes.HasPrefix(line, []byte("event ")) { // there are many: no string of it
 		e, err := parseEvent(line)
 		if err != nil {
 			return err
 		}
-		w.events = append(w.events, e)
 		w.rows.Add(int64(e.Rows))
+		return w.spool.add(line)
+	}
+	kind, rest, _ := strings.Cut(string(line), " ")
+	switch kind {
 	case "step":
 		return w.logStep(rest)
 	case "ready":

@@ -132,6 +132,9 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 	}
 	traces, writer := c.traces()
 	t = report.Measure(s, traces, writer, stored, ctx.Err() != nil)
+	if err := errors.Join(c.spoolErrors(), os.RemoveAll(spoolDir(dir))); err != nil {
+		return t, fmt.Errorf("lab: read the events: %w", err)
+	}
 	t.Recording.Zero = zero.UTC().Round(0)
 	o.addTo(&t, zero, traces)
 	return t, nil
@@ -151,7 +154,7 @@ func (l *Lab) startChildren(c *children, s report.Setting, dir, server string) e
 		from = 0
 	}
 	for j.Process = from; j.Process <= s.Processes; j.Process++ {
-		if err := c.start(l.Binary, j, log); err != nil {
+		if err := c.start(l.Binary, dir, j, log); err != nil {
 			return err
 		}
 	}

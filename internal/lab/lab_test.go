@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -34,13 +35,13 @@ func TestEventSurvivesItsLine(t *testing.T) {
 		{First: 7, Rows: 3, Ready: ms, Wants: 2 * ms, Begun: -1, Released: -1, End: 5 * ms, Task: ms, Code: 517},
 		{First: math.MaxUint32, Rows: 1, Wants: -1, Begun: -1, End: time.Hour, Unfinished: true},
 	} {
-		got, err := parseEvent(strings.TrimSuffix(string(appendEvent(nil, r)), "\n"))
+		got, err := parseEvent(bytes.TrimSuffix(appendEvent(nil, r), []byte("\n")))
 		if err != nil || got != r {
 			t.Errorf("got %+v, %v; want %+v", got, err, r)
 		}
 	}
 	for _, bad := range []string{"", "event 1", "event 1 2 3 4 5 6 7 8 9 x", "other 1 2 3 4 5 6 7 8 9 10"} {
-		if _, err := parseEvent(bad); err == nil {
+		if _, err := parseEvent([]byte(bad)); err == nil {
 			t.Errorf("%q is taken for an event", bad)
 		}
 	}
@@ -126,12 +127,50 @@ func TestHoldEndsWithTheTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		line, _, _ := strings.Cut(out.String(), "\n")
-		e, err := parseEvent(line)
+		e, err := parseEvent([]byte(line))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if e.Begun < e.Wants || e.Released < e.Begun || e.End < e.Released+5*ms {
 			t.Errorf("%s: the hold does not end with it: %+v", name, e)
 		}
+	}
+}
+
+func TestSpoolIsReadSeveralTimes(t *testing.T) {
+	s, err := createSpool(t.TempDir(), "P1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const events = 5000 // more than a buffer
+	for i := range events {
+		line := appendEvent(nil, report.Event{First: i, Rows: 1, End: time.Duration(i) * ms})
+		if err := s.add(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.finish(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		n := 0
+		for e := range s.events() {
+			if e.First != n || e.End != time.Duration(n)*ms {
+				t.Fatalf("event %d is %+v", n, e)
+			}
+			n++
+		}
+		if n != events || s.err != nil {
+			t.Errorf("%d of %d events, %v", n, events, s.err)
+		}
+	}
+	if err := os.WriteFile(s.path, []byte("event 1 2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range s.events() {
+		t.Error("a damaged line is an event")
+	}
+	if s.err == nil {
+		t.Error("a damaged line is passed over")
 	}
 }

@@ -2,11 +2,11 @@ package lab
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -171,22 +171,44 @@ func appendEvent(b []byte, e report.Event) []byte {
 	return append(b, '\n')
 }
 
-func parseEvent(line string) (report.Event, error) {
+// parseEvent parses a line that appendEvent wrote, without its end. The events
+// of a long trial are parsed several times, so it takes no memory.
+func parseEvent(line []byte) (report.Event, error) {
+	rest, ok := bytes.CutPrefix(line, []byte("event"))
 	var n [10]int64
-	fields := strings.Fields(line)
-	if len(fields) != len(n)+1 || fields[0] != "event" {
-		return report.Event{}, fmt.Errorf("lab: not an event: %q", line)
-	}
-	for i, f := range fields[1:] {
-		var err error
-		if n[i], err = strconv.ParseInt(f, 10, 64); err != nil {
-			return report.Event{}, fmt.Errorf("lab: not an event: %q: %w", line, err)
+	for i := range n {
+		if !ok {
+			break
 		}
+		n[i], rest, ok = parseField(rest)
+	}
+	if !ok || len(rest) > 0 {
+		return report.Event{}, fmt.Errorf("lab: not an event: %q", line)
 	}
 	return report.Event{
 		First: int(n[0]), Rows: int(n[1]), Ready: fromMicros(n[2]), Wants: fromMicros(n[3]), Begun: fromMicros(n[4]),
 		Released: fromMicros(n[5]), End: fromMicros(n[6]), Task: fromMicros(n[7]), Code: int(n[8]), Unfinished: n[9] == 1,
 	}, nil
+}
+
+// parseField parses a blank and a whole number of at most 18 digits.
+func parseField(b []byte) (n int64, rest []byte, ok bool) {
+	if len(b) < 2 || b[0] != ' ' {
+		return 0, b, false
+	}
+	b = b[1:]
+	negative := b[0] == '-'
+	if negative {
+		b = b[1:]
+	}
+	digits := 0
+	for ; digits < len(b) && digits < 18 && b[digits] >= '0' && b[digits] <= '9'; digits++ {
+		n = 10*n + int64(b[digits]-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, b[digits:], digits > 0
 }
 
 func micros(d time.Duration) int64 {
