@@ -19,6 +19,7 @@ Usage:
   contention [flags]             run trials and compare strategies
   contention scene NAME          play a lock problem step by step (contention scene list)
   contention watch FILE          show who holds the lock of a database, right now
+  contention report FILE         show a saved result again
   contention about               show what a result on this machine depends on
 
 Without flags it shows "database is locked" as it happens, then compares six strategies, in
@@ -30,7 +31,7 @@ about ten seconds. Describe your own program, and it compares the strategies for
   contention --processes 1,4,16 --task 0 --for 2s --strategies all
                                                    which strategy is fastest, at each number
   contention --task 0 --strategies direct -v       what each process does, and when
-  contention --format json --output result.json    for a program, and to keep`
+  contention --output result.json                  keep the result, for a program or contention report`
 
 // strategiesManual says why there is no strategy that lets SQLite do it.
 const strategiesManual = `
@@ -38,7 +39,7 @@ SQLite does not queue its waiters on Linux: with a busy timeout they poll, and s
 between, in no order. sqlite3_setlk_timeout() has no effect there.
 `
 
-const formatsManual = `JSON (--format json): one document,
+const formatsManual = `JSON (--format json, or --output FILE.json): one document,
   {"version":1,"about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
   "findings":[]}
 with one object a trial, in the order task, processes, strategy as typed:
@@ -80,6 +81,7 @@ type config struct {
 	dir, keep string
 	verbose   bool
 	result    *cli.Result
+	trace     *string // file for the time line, or ""
 }
 
 // values are the flags as typed.
@@ -110,12 +112,13 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.IntVar(&c.repeat, "repeat", 1, "run each trial `N` times, report median and range")
 	f.StringVar(&c.keep, "keep", "", "keep the databases in `DIR`, to inspect them")
 	c.result = f.ResultFlags("text", "json", "markdown", "csv")
+	c.trace = traceFlag(f)
 	f.IntVar(&v.perTransaction, "rows-per-transaction", 1, "`N` rows in each transaction or message")
 	f.StringVar(&v.sync, "sync", "full", "`MODE` full: a commit survives a power cut; normal: perhaps not")
 	f.StringVar(&v.offered, "offered", "", "rows become ready at a `RATE`, such as 200/s, of all processes")
 	f.DurationVar(&v.deadline, "deadline", 0, "end a trial after `TIME` (default: all its tasks, and a minute)")
 	f.StringVar(&c.dir, "dir", "var", "`DIR` for the databases of the trials: the disk matters")
-	f.Advanced("rows-per-transaction", "sync", "offered", "deadline", "dir")
+	f.Advanced("rows-per-transaction", "sync", "offered", "deadline", "dir", "trace")
 	f.Manual("Strategies:\n" + report.Manual() + strategiesManual + "\n" + formatsManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err

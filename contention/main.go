@@ -12,6 +12,7 @@ var run = cli.Dispatch(
 	cli.Command{Name: "", Run: compare},
 	cli.Command{Name: "scene", Run: scene},
 	cli.Command{Name: "watch", Run: watch},
+	cli.Command{Name: "report", Run: showSaved},
 	cli.Command{Name: "about", Run: describeMachine},
 	// Processes of trials and of scenes; not for people.
 	cli.Command{Name: "child", Run: child, Ours: true},

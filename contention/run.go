@@ -31,7 +31,7 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 	info := about.Collect(ctx, place)
 	r := report.Report{
 		About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning,
-		AllFindings: c.verbose, Command: checkCommand, MoreFindings: "-v shows them, and so do the other formats",
+		AllFindings: c.verbose, Command: checkCommand, MoreFindings: moreFindings,
 	}
 	line := newProgressLine(env, c.verbose)
 	l := &lab.Lab{
@@ -41,13 +41,16 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 	trials, err := l.Run(ctx, c.settings, c.repeat)
 	line.remove()
 	r.Trials, r.Interrupted = trials, ctx.Err() != nil
-	if werr := c.result.Write(env, func(w io.Writer, colour bool) error {
-		return write(r, c.result.Format, w, colour)
-	}); werr != nil {
+	werr := c.result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
+		return write(r, format, w, colour)
+	})
+	if werr = errors.Join(werr, writeTrace(*c.trace, r.Recordings())); werr != nil {
 		return errors.Join(werr, err)
 	}
 	return outcome(r, err)
 }
+
+const moreFindings = "-v shows them, and so do the other formats"
 
 func write(r report.Report, format string, w io.Writer, colour bool) error {
 	switch format {

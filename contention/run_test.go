@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -264,5 +265,53 @@ func TestVerboseSaysWhatEachProcessDoes(t *testing.T) {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %s in\n%s", want, stderr.String())
 		}
+	}
+}
+
+// TestSavedResultIsShownAgain: --output FILE.json is JSON, report shows the same
+// text, and its trace is that of the run.
+func TestSavedResultIsShownAgain(t *testing.T) {
+	t.Parallel()
+	first := command(t, "--rows", "2", "--processes", "2", "--task", "5ms", "--strategies", "direct,confirmed",
+		"--output", "result.json", "--trace", "traces/run.json")
+	text, err := first.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := command(t, "report", "result.json", "--trace", "again.json")
+	again.Dir = first.Dir
+	out, err := again.CombinedOutput()
+	if err != nil || !bytes.Equal(out, text) {
+		t.Errorf("%v: shows\n%s\nnot\n%s", err, out, text)
+	}
+	run, err := os.ReadFile(filepath.Join(first.Dir, "traces", "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace struct {
+		TraceEvents []struct{ Name string }
+	}
+	if err := json.Unmarshal(run, &trace); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(filepath.Join(first.Dir, "again.json")); err != nil || len(kept) != len(run) {
+		t.Errorf("the trace of the saved result differs: %d and %d bytes, %v", len(kept), len(run), err)
+	}
+	for _, want := range []string{"has the lock", "waits for the lock", "waits for the commit", "task"} {
+		if !slices.ContainsFunc(trace.TraceEvents, func(e struct{ Name string }) bool { return e.Name == want }) {
+			t.Errorf("the trace has no slice %q", want)
+		}
+	}
+}
+
+func TestReportOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, "report", "data.csv")
+	if err := os.WriteFile(filepath.Join(cmd.Dir, "data.csv"), []byte("a,b\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), "hint: save a result with") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -20,11 +20,12 @@ type Result struct {
 	Format string // one of the command's formats
 	file   string
 	usable []string
+	given  func() bool // --format was typed
 }
 
 // ResultFlags adds --format and --output. The first format is the default.
 func (f *Flags) ResultFlags(formats ...string) *Result {
-	r := &Result{usable: formats}
+	r := &Result{usable: formats, given: func() bool { return f.Changed("format") }}
 	f.StringVar(&r.Format, "format", formats[0], "`FORM` of the result: "+strings.Join(formats, ", "))
 	f.StringVar(&r.file, "output", "", "write the result to `FILE` as well")
 	return r
@@ -47,7 +48,21 @@ func (r *Result) Check() error {
 // Write writes the result. The function is called once for each place, and
 // told whether that place shows colour.
 func (r *Result) Write(env Env, write func(w io.Writer, colour bool) error) error {
-	if err := write(env.Stdout, Colour(env.Stdout)); err != nil {
+	return r.writePlaces(env, r.Format, func(w io.Writer, _ string, colour bool) error { return write(w, colour) })
+}
+
+// WriteEach is Write for a result that is kept: --output FILE.json is JSON, and
+// stdout has the text, unless --format is given.
+func (r *Result) WriteEach(env Env, write func(w io.Writer, format string, colour bool) error) error {
+	kept := r.Format
+	if !r.given() && filepath.Ext(r.file) == ".json" && slices.Contains(r.usable, "json") {
+		kept = "json"
+	}
+	return r.writePlaces(env, kept, write)
+}
+
+func (r *Result) writePlaces(env Env, kept string, write func(w io.Writer, format string, colour bool) error) error {
+	if err := write(env.Stdout, r.Format, Colour(env.Stdout)); err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	if r.file == "" {
@@ -60,7 +75,7 @@ func (r *Result) Write(env Env, write func(w io.Writer, colour bool) error) erro
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(out, false), out.Close())
+	return errors.Join(write(out, kept, false), out.Close())
 }
 
 // WriteJSON writes one indented document.

@@ -48,6 +48,20 @@ func (e Event) Wait() time.Duration {
 	return max(0, wait)
 }
 
+// worksOutside returns the part of the event in which it worked before it asked
+// for the lock or the queue; nothing if its task was in the transaction. The
+// process's event before ended at last. With an offered load a row may be ready
+// earlier.
+func (e Event) worksOutside(last time.Duration) (from, to time.Duration) {
+	switch {
+	case e.Wants < 0:
+		return max(e.Ready, last), e.End
+	case e.Task > 0 && e.Wants-e.Ready >= e.Task:
+		return max(e.Ready, last), e.Wants
+	}
+	return 0, 0
+}
+
 // LockWait returns the part of the event in which it waited for the lock.
 func (e Event) LockWait() (from, to time.Duration) {
 	switch {

@@ -149,12 +149,12 @@ func (r Report) JSON(w io.Writer) error {
 	for _, t := range r.Trials {
 		d.Trials = append(d.Trials, t.document())
 	}
-	return writeJSON(w, d)
+	return WriteJSON(w, d)
 }
 
-// writeJSON indents a document, but for the columns of a recording: a line for
+// WriteJSON indents a document, but for the columns of a recording: a line for
 // each of a hundred thousand numbers would help nobody.
-func writeJSON(w io.Writer, document any) error {
+func WriteJSON(w io.Writer, document any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
@@ -173,11 +173,60 @@ var (
 	spaces      = regexp.MustCompile(`\s+`)
 )
 
-// Read reads a document that [Report.JSON] wrote.
-func Read(r io.Reader) (Report, error) {
+// Read reads a document that [Report.JSON] wrote, or a [Recording]: then the
+// report is nil.
+func Read(r io.Reader) (*Report, *Recording, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("report: read a result: %w", err)
+	}
+	var kind struct {
+		Trials, Lanes json.RawMessage
+	}
+	if err := json.Unmarshal(text, &kind); err != nil || kind.Trials == nil && kind.Lanes == nil {
+		return nil, nil, &NotResultError{err}
+	}
+	if kind.Lanes != nil {
+		recording := &Recording{}
+		if err := json.Unmarshal(text, recording); err != nil {
+			return nil, nil, &NotResultError{err}
+		}
+		return nil, recording, recording.check()
+	}
+	report, err := readReport(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &report, nil, nil
+}
+
+// check returns a [*VersionError] for a recording of another version.
+func (r *Recording) check() error {
+	if r.Version != RecordingVersion {
+		return &VersionError{"recording", r.Version, RecordingVersion}
+	}
+	return nil
+}
+
+// NotResultError is returned for a file that is neither a result nor a
+// recording.
+type NotResultError struct{ Err error }
+
+func (e *NotResultError) Error() string {
+	s := "report: the file is neither a result in JSON nor a recording"
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns what the JSON decoder says.
+func (e *NotResultError) Unwrap() error { return e.Err }
+
+func readReport(text []byte) (Report, error) {
 	var d document
-	if err := json.NewDecoder(r).Decode(&d); err != nil {
-		return Report{}, fmt.Errorf("report: read a result: %w", err)
+	if err := json.Unmarshal(text, &d); err != nil {
+		return Report{}, &NotResultError{err}
 	}
 	if d.Version < 1 || d.Version > DocumentVersion {
 		return Report{}, &VersionError{"result", d.Version, DocumentVersion}
@@ -308,8 +357,8 @@ func (d trialDoc) trial() (Trial, error) {
 	for _, spread := range d.Restarts {
 		t.Restarts = append(t.Restarts, millisDuration(spread))
 	}
-	if t.Recording != nil && t.Recording.Version != RecordingVersion {
-		return t, &VersionError{"recording", t.Recording.Version, RecordingVersion}
+	if t.Recording != nil {
+		return t, t.Recording.check()
 	}
 	return t, nil
 }

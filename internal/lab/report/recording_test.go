@@ -33,7 +33,7 @@ func fixedRecording() Recording {
 func TestRecordingFixture(t *testing.T) {
 	want := fixedRecording()
 	var b bytes.Buffer
-	if err := writeJSON(&b, want); err != nil {
+	if err := WriteJSON(&b, want); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "recording.json", b.Bytes())

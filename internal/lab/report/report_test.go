@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -135,7 +136,7 @@ func TestSavedResultIsReportedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Read(bytes.NewReader(saved))
+	r, _, err := Read(bytes.NewReader(saved))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,10 +156,30 @@ func TestSavedResultIsReportedAgain(t *testing.T) {
 }
 
 func TestResultOfAnotherVersionIsRefused(t *testing.T) {
-	for _, document := range []string{`{}`, `{"version": 2}`, `{"version": 1, "trials": [{"recording": {"version": 2}}]}`} {
-		_, err := Read(strings.NewReader(document))
+	for _, document := range []string{
+		`{"trials": []}`, `{"version": 2, "trials": []}`, `{"version": 1, "trials": [{"recording": {"version": 2}}]}`, `{"version": 2, "lanes": []}`,
+	} {
+		_, _, err := Read(strings.NewReader(document))
 		if _, ok := errors.AsType[*VersionError](err); !ok {
 			t.Errorf("%s: %v", document, err)
 		}
 	}
+	for _, document := range []string{"", "{}", "no JSON", `{"trials": 7}`} {
+		_, _, err := Read(strings.NewReader(document))
+		if _, ok := errors.AsType[*NotResultError](err); !ok {
+			t.Errorf("%q: %v", document, err)
+		}
+	}
+}
+
+// TestRecordingText: who held the lock, and when, by the wall clock.
+func TestRecordingText(t *testing.T) {
+	defer func(local *time.Location) { time.Local = local }(time.Local)
+	time.Local = time.UTC
+	var b bytes.Buffer
+	r := fixedRecording()
+	if err := r.Text(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "recording.txt", b.Bytes())
 }

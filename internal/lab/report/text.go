@@ -34,6 +34,17 @@ func (r Report) checkCommand(a Advice) string {
 	return r.Command(a)
 }
 
+// Recordings returns the recordings of all trials.
+func (r Report) Recordings() []*Recording {
+	var all []*Recording
+	for _, t := range r.Trials {
+		if t.Recording != nil {
+			all = append(all, t.Recording)
+		}
+	}
+	return all
+}
+
 // shownFindings is how many findings the text has, unless all are asked for.
 const shownFindings = 6
 

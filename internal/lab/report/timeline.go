@@ -50,8 +50,10 @@ func timeline(t Trial, p Paint) string {
 	drawn := map[rune]bool{}
 	for _, lane := range t.shown() {
 		line := []rune(strings.Repeat(" ", timelineColumns))
+		var last time.Duration
 		for _, e := range lane.Events {
-			draw(line, e, column)
+			draw(line, e, last, column)
+			last = e.End
 		}
 		for _, e := range lane.Events {
 			if e.Code != 0 { // over the row that came after it
@@ -69,20 +71,16 @@ func timeline(t Trial, p Paint) string {
 	return b.String() + timelineLegend(t, drawn, p)
 }
 
-// draw puts an event on the line. What takes less than a column is drawn in
+// draw puts an event on the line, after one that ended at last. What takes less than a column is drawn in
 // one: a lock that was held for a moment was held.
-func draw(line []rune, e Event, column func(time.Duration) int) {
+func draw(line []rune, e Event, last time.Duration, column func(time.Duration) int) {
 	fill := func(from, to time.Duration, mark rune) {
 		for i := column(from); i <= column(to); i++ {
 			line[i] = mark
 		}
 	}
-	worked := e.Wants
-	if worked < 0 {
-		worked = e.End
-	}
-	if e.Wants < 0 || e.Task > 0 && worked-e.Ready >= e.Task { // else the task was in the transaction
-		fill(e.Ready, worked, taskMark)
+	if from, to := e.worksOutside(last); to > from {
+		fill(from, to, taskMark)
 	}
 	if from, to := e.LockWait(); to > from {
 		fill(from, to, waitMark)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/lab/report"
+)
+
+const reportHead = `Show a saved result again, in any format.
+
+Usage:
+  contention report FILE [flags]
+
+FILE is a result that contention wrote as JSON, or a recording of contention watch:
+
+  contention --output result.json
+  contention report result.json
+  contention report result.json --format markdown
+  contention report result.json --trace trace.json     a time line to open in ui.perfetto.dev`
+
+const reportManual = `The formats are those of contention (contention --help-all). A recording has text and json.
+--trace writes the Chrome trace format: a process for each trial, a thread for each of its processes.`
+
+// showSaved is contention report.
+func showSaved(_ context.Context, args []string, env cli.Env) error {
+	f := cli.NewFlags("contention report", reportHead)
+	result := f.ResultFlags("text", "json", "markdown", "csv")
+	trace := traceFlag(f)
+	f.Manual(reportManual)
+	if done, err := f.Parse(args, env); done || err != nil {
+		return err
+	}
+	if f.NArg() != 1 {
+		return cli.Usagef("contention report result.json", "want one FILE, got %d", f.NArg())
+	}
+	if err := result.Check(); err != nil {
+		return err
+	}
+	saved, recording, err := readSaved(f.Arg(0))
+	if err != nil {
+		return err
+	}
+	if recording != nil {
+		if result.Format != "text" && result.Format != "json" {
+			return cli.Usagef("text or json", "--format %s is for results, and %s is a recording", result.Format, f.Arg(0))
+		}
+		if err := writeTrace(*trace, []*report.Recording{recording}); err != nil {
+			return err
+		}
+		return result.Write(env, func(w io.Writer, colour bool) error {
+			if result.Format == "json" {
+				return report.WriteJSON(w, recording)
+			}
+			return recording.Text(w, colour)
+		})
+	}
+	saved.AllFindings, saved.Command, saved.MoreFindings = f.Verbose(), checkCommand, moreFindings
+	if err := writeTrace(*trace, saved.Recordings()); err != nil {
+		return err
+	}
+	return result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
+		return write(*saved, format, w, colour)
+	})
+}
+
+func readSaved(path string) (saved *report.Report, recording *report.Recording, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	saved, recording, err = report.Read(file)
+	if _, ok := errors.AsType[*report.NotResultError](err); ok {
+		return nil, nil, cli.WithHint(fmt.Errorf("%s: %w", path, err), "save a result with: contention --output result.json")
+	}
+	if e, ok := errors.AsType[*report.VersionError](err); ok && e.Got > e.Want {
+		return nil, nil, cli.WithHint(fmt.Errorf("%s: %w", path, err), "it was made by a newer turnstile: use that one to show it")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return saved, recording, nil
+}
+
+func traceFlag(f *cli.Flags) *string {
+	return f.String("trace", "", "also write a time line to `FILE`, to open in ui.perfetto.dev")
+}
+
+// writeTrace writes the recordings in the Chrome trace format, if a file is
+// named.
+func writeTrace(path string, recordings []*report.Recording) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(report.WriteTrace(file, recordings), file.Close())
+}
