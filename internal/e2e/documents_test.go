@@ -101,3 +101,73 @@ func TestDocumentedCommandsHaveTheirFlags(t *testing.T) {
 		}
 	}
 }
+
+// A session of README is a block that begins with "$ COMMAND": the command,
+// run in a folder with the project's data, prints what the block shows. A line
+// "..." stands for any lines, and times are not compared.
+func TestReadmeShowsWhatCommandsPrint(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(filepath.Join(root, "data"))); err != nil {
+		t.Fatal(err)
+	}
+	sessions := regexp.MustCompile("(?s)```\n\\$ ([^\n]+)\n(.*?)```").FindAllStringSubmatch(readDocument(t, "README.md"), -1)
+	if len(sessions) < 3 {
+		t.Errorf("found only %d sessions", len(sessions))
+	}
+	for _, s := range sessions {
+		words, shown := strings.Fields(s[1]), s[2]
+		if words[0] == "go" {
+			words = append([]string{binary(t, filepath.Base(words[2]))}, words[3:]...)
+		} else if words = sqliteShell(t, s[1]); words == nil {
+			continue
+		}
+		cmd := exec.Command(words[0], words[1:]...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", s[1], err, out)
+		}
+		want := regexp.QuoteMeta(withoutTimes(shown))
+		want = strings.ReplaceAll(want, `\.\.\.`+"\n", `(?:.*\n)*`)
+		if !regexp.MustCompile("^" + want + "$").MatchString(withoutTimes(string(out))) {
+			t.Errorf("README shows after %s\n%s\nit prints\n%s", s[1], shown, out)
+		}
+	}
+}
+
+// sqliteShell is a command line of the sqlite3 shell, nil if there is none.
+func sqliteShell(t *testing.T, line string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("sqlite3"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Error(err)
+		}
+		t.Logf("NOT RUN: %v", err)
+		return nil
+	}
+	command, query, _ := strings.Cut(line, ` "`)
+	return append(strings.Fields(command), strings.TrimSuffix(query, `"`))
+}
+
+// withoutTimes replaces what another machine prints differently.
+func withoutTimes(text string) string {
+	return regexp.MustCompile(`in [0-9.]+ s \([0-9,]+ rows/s\)`).ReplaceAllString(text, "in TIME")
+}
+
+// What README shows of the lab differs in each run. Its words are those of the
+// lab's golden files.
+func TestReadmeShowsTheWordsOfTheLab(t *testing.T) {
+	var golden strings.Builder
+	for _, name := range []string{"internal/lab/report/testdata/report.txt", "contention/testdata/watch-locked.golden"} {
+		golden.WriteString(readDocument(t, name))
+	}
+	words := strings.Join(strings.Fields(golden.String()), " ")
+	for _, start := range []string{"  strategy    ", "          · waits for the lock", "    reserved:", "These have it open"} {
+		_, line, found := strings.Cut(readDocument(t, "README.md"), "\n"+start)
+		line, _, _ = strings.Cut(line, "\n")
+		line = strings.Join(strings.Fields(start+line), " ")
+		if !found || !strings.Contains(words, line) {
+			t.Errorf("README shows %q, which the lab no longer prints", line)
+		}
+	}
+}
