@@ -44,11 +44,7 @@ func initialize(ctx context.Context, args []string, env cli.Env) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *within)
 	defer cancel()
-	conn, err := stream.Connect(ctx, stream.Config{
-		Servers: server.URLs, Role: "admin", Name: "turnstile broker init",
-		Creds: server.Creds, User: server.User, Password: server.Password, PasswordFile: server.PasswordFile,
-		CA: server.CA, Cert: server.Cert, Key: server.Key, Log: cli.Logger(env, f.Verbose()),
-	})
+	conn, err := stream.Connect(ctx, server.Config("admin", "turnstile broker init", cli.Logger(env, f.Verbose())))
 	if err != nil {
 		return err
 	}

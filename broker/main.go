@@ -10,7 +10,7 @@ func main() {
 		cli.Command{Name: "init", Run: initialize},
 		cli.Command{Name: "credentials", Run: credentials},
 		cli.Command{Name: "", Run: run},
-	))
+	), hint)
 }
 
 const (

@@ -40,9 +40,9 @@ refuses, and producers wait.
 // needs two thirds of the CPU time; with 64 MiB it takes 80, and a tenth more.
 const memory = 72 << 20
 
-// share is how much of the store the stream may fill: the rest is for what the
-// server itself keeps.
-const share = 0.9
+// streamShare is the part of the store that the stream may fill. The server
+// needs the rest for its own files.
+const streamShare = 0.9
 
 // makeWithin is how long a store full of messages may take to be read at start.
 const makeWithin = 30 * time.Second
@@ -141,7 +141,7 @@ func makeStream(ctx context.Context, s *natsd.Server) error {
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
-	return stream.Ensure(ctx, nc, int64(float64(s.MaxStore())*share), 1)
+	return stream.Ensure(ctx, nc, int64(float64(s.MaxStore())*streamShare), 1)
 }
 
 func greet(s *natsd.Server, c natsd.Config, w io.Writer) error {

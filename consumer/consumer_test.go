@@ -30,7 +30,7 @@ const rows = "transit_timestamp,station_complex_id,ridership\n2022-01-01 03:00:0
 func try(ctx context.Context, command cli.Func, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
 	var out, log bytes.Buffer
 	env := cli.Env{Stdin: stdin, Stdout: &out, Stderr: &log}
-	status = cli.Status("consumer", env, command(ctx, args, env))
+	status = cli.Status("consumer", env, command(ctx, args, env), hint)
 	return status, out.String(), log.String()
 }
 

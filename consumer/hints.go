@@ -1,35 +1,31 @@
 package main
 
+// What a user can type about an error or a warning.
+
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
+	"turnstile/internal/cli"
 	"turnstile/internal/store"
+	"turnstile/internal/stream"
 )
 
-// hint returns what to type or to do about an error or a warning of a package
-// below, or "".
 func hint(err error) string {
-	if _, ok := errors.AsType[*store.ForeignError](err); ok {
-		return "another file: --db FILE"
-	}
-	if _, ok := errors.AsType[*store.VersionError](err); ok {
+	switch e := err.(type) {
+	case *store.ForeignError:
+		return "use another file: --db FILE"
+	case *store.VersionError:
 		return "use the newer turnstile that wrote it, or another file: --db FILE"
-	}
-	if _, ok := errors.AsType[*store.NetworkError](err); ok {
-		return "a file on a disk of this machine: --db FILE"
-	}
-	if e, ok := errors.AsType[*store.FolderError](err); ok {
+	case *store.NetworkError:
+		return "use a file on a local disk: --db FILE"
+	case *store.FolderError:
 		return "--db " + filepath.Join(e.Path, "turnstile.db")
-	}
-	if _, ok := errors.AsType[*store.AbsentError](err); ok {
+	case *store.AbsentError:
 		return "create it: consumer load FILE; or name another: --db FILE"
-	}
-	if _, ok := errors.AsType[*store.MovedError](err); ok {
+	case *store.MovedError:
 		return "start again: rows that were not acknowledged are still in the queue"
-	}
-	if e, ok := errors.AsType[*store.WALRemovedError](err); ok {
+	case *store.WALRemovedError:
 		switch {
 		case e.Err != nil:
 			return "keep the files of the database as they are, and verify your files: consumer verify FILE"
@@ -37,12 +33,18 @@ func hint(err error) string {
 			return fmt.Sprintf("end what else uses the database, then: mv %s %s; and start again", e.Copy, e.Path)
 		}
 		return "start again; never remove -wal or -shm while a program has the database open"
-	}
-	if e, ok := errors.AsType[*store.PinnedWALError](err); ok {
-		return "which process it is: contention watch " + e.Path
-	}
-	if _, ok := errors.AsType[*store.DiffersError](err); ok {
+	case *store.PinnedWALError:
+		return "find the process: contention watch " + e.Path
+	case *store.DiffersError:
 		return "another data set needs a name of its own: --source NAME"
+	case *stream.DatabaseError:
+		if e.Copy {
+			return "if it was moved, say so once with --adopt; a copy that takes a part of the rows would leave the other without them"
+		}
+		return "write to that database with --db; if it is lost for good, take over its queue with --adopt, and send again what only it had"
 	}
-	return ""
+	if text := cli.FileHint(err); text != "" {
+		return text
+	}
+	return cli.ServerHint(err)
 }

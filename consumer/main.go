@@ -19,21 +19,13 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
-	cli.Main("consumer", hinted(cli.Dispatch(
+	cli.Main("consumer", cli.Dispatch(
 		cli.Command{Name: "load", Run: load},
 		cli.Command{Name: "verify", Run: verify},
 		cli.Command{Name: "rejects", Run: rejects},
 		cli.Command{Name: "healthcheck", Run: healthcheck},
 		cli.Command{Name: "", Run: run},
-	)))
-}
-
-// hinted adds hints to the errors of a command.
-func hinted(run cli.Func) cli.Func {
-	return func(ctx context.Context, args []string, env cli.Env) error {
-		err := run(ctx, args, env)
-		return cli.WithHint(err, hint(err))
-	}
+	), hint)
 }
 
 // defaultDatabase is the value of --db.

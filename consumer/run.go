@@ -98,11 +98,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	if err := store.CheckPath(c.db); err != nil {
 		return commits, err
 	}
-	conn, err := stream.Connect(ctx, stream.Config{
-		Servers: c.server.URLs, Role: "consumer", Name: fmt.Sprintf("turnstile consumer %s/%d", host, os.Getpid()),
-		Creds: c.server.Creds, User: c.server.User, Password: c.server.Password, PasswordFile: c.server.PasswordFile,
-		CA: c.server.CA, Cert: c.server.Cert, Key: c.server.Key, Log: log,
-	})
+	conn, err := stream.Connect(ctx, c.server.Config("consumer", fmt.Sprintf("turnstile consumer %s/%d", host, os.Getpid()), log))
 	if err != nil {
 		return commits, err
 	}

@@ -27,7 +27,7 @@ func TestAbout(t *testing.T) {
 	if err := json.Unmarshal(saved, &info); err != nil || info.FileSystem.Dir != dir || info.SQLite == "" {
 		t.Errorf("got %s, %v", saved, err)
 	}
-	if status := cli.Status("contention", env, describeMachine(t.Context(), []string{"x"}, env)); status != 2 {
+	if status := cli.Status("contention", env, describeMachine(t.Context(), []string{"x"}, env), hint); status != 2 {
 		t.Errorf("an argument: status %d, want 2", status)
 	}
 }

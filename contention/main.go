@@ -6,7 +6,7 @@ package main
 
 import "turnstile/internal/cli"
 
-func main() { cli.Main("contention", run) }
+func main() { cli.Main("contention", run, hint) }
 
 var run = cli.Dispatch(
 	cli.Command{Name: "", Run: compare},

@@ -22,14 +22,14 @@ import (
 func init() {
 	if len(os.Args) == 2 && os.Args[1] == "actor" {
 		env := cli.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-		os.Exit(cli.Status("contention", env, actor(context.Background(), nil, env)))
+		os.Exit(cli.Status("contention", env, actor(context.Background(), nil, env), hint))
 	}
 }
 
 func runScene(ctx context.Context, args ...string) (stdout, stderr string, status int) {
 	var out, errs bytes.Buffer
 	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs}
-	status = cli.Status("contention", env, scene(ctx, args, env))
+	status = cli.Status("contention", env, scene(ctx, args, env), hint)
 	return out.String(), errs.String(), status
 }
 

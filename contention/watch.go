@@ -152,22 +152,6 @@ func watch(ctx context.Context, args []string, env cli.Env) error {
 	return errors.Join(err, w.Close())
 }
 
-// watchHint knows the usual mistakes.
-func watchHint(file string, err error) string {
-	for _, end := range []string{"-wal", "-shm", "-journal"} {
-		if base, ok := strings.CutSuffix(file, end); ok {
-			return "name the database itself: contention watch " + base
-		}
-	}
-	switch {
-	case errors.Is(err, locks.ErrNotDatabase):
-		return "a file that is encrypted as a whole has no header either"
-	case errors.Is(err, fs.ErrPermission):
-		return "run it as the owner of the file, or as root"
-	}
-	return ""
-}
-
 // errUnseen is returned if there may be locks that watch cannot see, so that a
 // script does not take silence for "not locked".
 func errUnseen(reasons []string) error {

@@ -294,7 +294,7 @@ func watchLines(t *testing.T, args ...string) (lines <-chan string, stop func() 
 	found, status := make(chan string, 1000), make(chan int, 1)
 	go func() {
 		env := cli.Env{Stdout: w, Stderr: os.Stderr}
-		status <- cli.Status("contention", env, watch(ctx, args, env))
+		status <- cli.Status("contention", env, watch(ctx, args, env), hint)
 		w.Close() // a pipe's never fails
 	}()
 	go func() {

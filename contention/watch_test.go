@@ -17,7 +17,7 @@ import (
 func runWatch(ctx context.Context, args ...string) (stdout, stderr string, status int) {
 	var out, errs bytes.Buffer
 	env := cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs}
-	status = cli.Status("contention", env, watch(ctx, args, env))
+	status = cli.Status("contention", env, watch(ctx, args, env), hint)
 	return out.String(), errs.String(), status
 }
 

@@ -13,7 +13,7 @@ import (
 	"turnstile/internal/mta"
 )
 
-func main() { cli.Main("producer", run) }
+func main() { cli.Main("producer", run, hint) }
 
 const help = `
 producer sends the rows of CSV files to the queue, at a pace or as fast as

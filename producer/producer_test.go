@@ -67,7 +67,7 @@ func try(ctx context.Context, stdin io.Reader, args ...string) (status int, stdo
 	var out bytes.Buffer
 	var log safeBuffer
 	env := cli.Env{Stdin: stdin, Stdout: &out, Stderr: &log}
-	status = cli.Status("producer", env, run(ctx, args, env))
+	status = cli.Status("producer", env, run(ctx, args, env), hint)
 	return status, out.String(), log.String()
 }
 

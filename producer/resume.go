@@ -30,10 +30,6 @@ type timeoutError struct {
 
 func (e *timeoutError) Error() string { return fmt.Sprintf("%s for %s", e.what, e.after) }
 
-func (e *timeoutError) Hint() string {
-	return "check that broker and consumer run; without --timeout the producer waits for them"
-}
-
 // finish drains what is in flight and turns err into the command's error, with
 // a resume hint.
 func (s *sender) finish(ctx context.Context, err error) error {

@@ -165,11 +165,7 @@ func (s *sender) connect(ctx context.Context, cancel context.CancelCauseFunc) (*
 	if err != nil {
 		return nil, err
 	}
-	conn, err := stream.Connect(ctx, stream.Config{
-		Servers: s.server.URLs, Role: "producer", Name: fmt.Sprintf("turnstile producer %s/%d", host, os.Getpid()),
-		Creds: s.server.Creds, User: s.server.User, Password: s.server.Password, PasswordFile: s.server.PasswordFile,
-		CA: s.server.CA, Cert: s.server.Cert, Key: s.server.Key, Log: s.log,
-	})
+	conn, err := stream.Connect(ctx, s.server.Config("producer", fmt.Sprintf("turnstile producer %s/%d", host, os.Getpid()), s.log))
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func TestMistyped(t *testing.T) {
 		"--rows -1", "--rows 100000001", "--dialect xml", "--flaws 101%", "--flaws many", "--flaws -0.1", "--flaws NaN", "more",
 	} {
 		env := cli.Env{Stdout: io.Discard, Stderr: io.Discard}
-		if err := run(t.Context(), strings.Fields(args), env); cli.Status("generate", env, err) != 2 {
+		if err := run(t.Context(), strings.Fields(args), env); cli.Status("generate", env, err, nil) != 2 {
 			t.Errorf("%s: %v, want a usage error", args, err)
 		}
 	}

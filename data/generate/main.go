@@ -34,7 +34,7 @@ data.ny.gov), api (its API), excel (saved from Excel), split (13 columns, with
 date and time apart). Each flawed row is listed on standard error.
 `
 
-func main() { cli.Main("generate", run) }
+func main() { cli.Main("generate", run, nil) }
 
 func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("generate", usage)

@@ -139,7 +139,7 @@ func no() *bool  { b := false; return &b }
 func TestFlags(t *testing.T) {
 	for _, args := range [][]string{{"--only", "pipelin"}, {"--rows", "0"}, {"--pairs", "0"}, {"--seconds", "0"}, {"--format", "xml"}, {"x"}} {
 		err := execute(t.Context(), args, cli.Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}})
-		if cli.Status("bench", cli.Env{Stderr: &bytes.Buffer{}}, err) != 2 {
+		if cli.Status("bench", cli.Env{Stderr: &bytes.Buffer{}}, err, nil) != 2 {
 			t.Errorf("%v: %v, want exit status 2", args, err)
 		}
 	}

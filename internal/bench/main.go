@@ -56,7 +56,7 @@ type config struct {
 	result *cli.Result
 }
 
-func main() { cli.Main("bench", execute) }
+func main() { cli.Main("bench", execute, nil) }
 
 func execute(ctx context.Context, args []string, env cli.Env) error {
 	c, done, err := parse(args, env)

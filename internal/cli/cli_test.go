@@ -13,9 +13,14 @@ import (
 	"time"
 )
 
-type hinted struct{ error }
+type lowError struct{ error }
 
-func (hinted) Hint() string { return "from below" }
+func lowHint(err error) string {
+	if _, ok := err.(lowError); ok {
+		return "from the table"
+	}
+	return ""
+}
 
 func TestStatus(t *testing.T) {
 	plain := errors.New("the disk is full")
@@ -28,7 +33,7 @@ func TestStatus(t *testing.T) {
 		{"done", nil, 0, ""},
 		{"failed", plain, 1, "broker: the disk is full\n"},
 		{"hint", WithHint(plain, "free some"), 1, "broker: the disk is full\nbroker: hint: free some\n"},
-		{"hint of a package below", fmt.Errorf("x: %w", hinted{plain}), 1, "broker: x: the disk is full\nbroker: hint: from below\n"},
+		{"hint of a package below", fmt.Errorf("x: %w", lowError{plain}), 1, "broker: x: the disk is full\nbroker: hint: from the table\n"},
 		{"joined", errors.Join(plain, WithHint(plain, "free some")), 1, "broker: the disk is full\nthe disk is full\nbroker: hint: free some\n"},
 		{"mistyped", Usagef("use 0", "--limit is %d", -3), 2, "broker: --limit is -3\nbroker: hint: use 0\n"},
 		{"interrupted", fmt.Errorf("%w after line 7", ErrInterrupted), 1, "broker: interrupted after line 7\n"},
@@ -37,7 +42,7 @@ func TestStatus(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, stderr bytes.Buffer
-			if got := Status("broker", Env{Stdout: &out, Stderr: &stderr}, c.err); got != c.status {
+			if got := Status("broker", Env{Stdout: &out, Stderr: &stderr}, c.err, lowHint); got != c.status {
 				t.Errorf("status %d, want %d", got, c.status)
 			}
 			if stderr.String() != c.stderr {
@@ -74,10 +79,10 @@ func TestFlags(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	_, _, err = parse("--often", "x")
-	if status := Status("x", Env{Stderr: &stderr}, err); status != 2 || stderr.String() != "x: --often \"x\": must be an integer\nx: hint: --often int: used often\n" {
+	if status := Status("x", Env{Stderr: &stderr}, err, nil); status != 2 || stderr.String() != "x: --often \"x\": must be an integer\nx: hint: --often int: used often\n" {
 		t.Errorf("status %d, %q", status, &stderr)
 	}
-	if _, _, err := parse("--offten"); Status("x", Env{Stderr: io.Discard}, err) != 2 {
+	if _, _, err := parse("--offten"); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
 		t.Errorf("an unknown flag is mistyped, got %v", err)
 	}
 }
@@ -100,7 +105,7 @@ func TestDispatch(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	err := run(t.Context(), []string{"laod"}, Env{})
-	if status := Status("x", Env{Stderr: &stderr}, err); status != 2 || !strings.Contains(stderr.String(), "hint: one of: load\n") {
+	if status := Status("x", Env{Stderr: &stderr}, err, nil); status != 2 || !strings.Contains(stderr.String(), "hint: one of: load\n") {
 		t.Errorf("an unknown subcommand: status %d, %q", status, &stderr)
 	}
 }
@@ -122,7 +127,7 @@ func TestResult(t *testing.T) {
 		t.Errorf("stdout %q, file %q, %v, %v", &out, saved, err, readErr)
 	}
 	r.Format = "yaml"
-	if err := r.Check(); Status("x", Env{Stderr: io.Discard}, err) != 2 {
+	if err := r.Check(); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
 		t.Errorf("an unknown format is mistyped, got %v", err)
 	}
 }

@@ -43,17 +43,22 @@ func WithHint(err error, hint string) error {
 	return &hintError{err, hint}
 }
 
-// hints finds every hint in an error's tree, outermost first. An error of
-// another package gives its own by a method Hint() string, so that packages
-// below need not know this one.
-func hints(err error) []string {
+// A HintFunc returns what the user can type about an error of a package below
+// the commands, or "". It is called for each error of a tree, wrapped ones too.
+// So a switch over types is enough.
+type HintFunc func(error) string
+
+// hints returns every hint for the errors of a tree, outermost first.
+func hints(err error, hint HintFunc) []string {
 	var found []string
 	var walk func(error)
 	walk = func(err error) {
 		if h, ok := err.(*hintError); ok {
 			found = append(found, h.hint)
-		} else if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-			found = append(found, h.Hint())
+		} else if hint != nil {
+			if text := hint(err); text != "" {
+				found = append(found, text)
+			}
 		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:

@@ -30,19 +30,20 @@ type Env struct {
 // A Func is a command, or a subcommand.
 type Func func(ctx context.Context, args []string, env Env) error
 
-// Main runs a command and ends the process. The first Ctrl-C or SIGTERM
+// Main runs a command and ends the process. It prints the command's error with
+// the hints that hint knows, which may be nil. The first Ctrl-C or SIGTERM
 // cancels the context, so that the command finishes what it has in hand; the
 // second meets the system's default and kills.
-func Main(name string, run Func) {
+func Main(name string, run Func, hint HintFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	env := Env{os.Stdin, os.Stdout, os.Stderr}
-	os.Exit(Status(name, env, run(ctx, os.Args[1:], env)))
+	os.Exit(Status(name, env, run(ctx, os.Args[1:], env), hint))
 }
 
-// Status prints the error of a command, if there is one, and returns the exit
-// status it means.
-func Status(name string, env Env, err error) int {
+// Status prints the error of a command with its hints, and returns the exit
+// status. For a nil error it prints nothing and returns 0.
+func Status(name string, env Env, err error, hint HintFunc) int {
 	if err == nil {
 		return 0
 	}
@@ -52,7 +53,7 @@ func Status(name string, env Env, err error) int {
 	if !errors.Is(err, ErrFailed) {
 		fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
 	}
-	for _, hint := range hints(err) {
+	for _, hint := range hints(err, hint) {
 		fmt.Fprintf(env.Stderr, "%s: hint: %s\n", name, hint)
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {

@@ -298,21 +298,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Hint says what to do about it.
-func (e *ColumnsError) Hint() string {
-	if len(e.Duplicate) > 0 {
-		return "rename the columns that are there twice, or the ones that are not meant"
-	}
-	if found, want, ok := e.Misspelt(); ok {
-		return fmt.Sprintf("did you mean %s? Rename the column %q in the header", want, found)
-	}
-	if e.NoHeader() {
-		return "line 1 looks like a row, not a header: name the columns in their order with " +
-			"--columns transit_timestamp,station_complex_id,ridership,..."
-	}
-	if len(e.Found) == 1 || slices.ContainsFunc(e.Found, func(name string) bool { return strings.ContainsAny(name, ";\t|") }) {
-		return "if the columns are not separated by commas, name the character: --delimiter ';' or --delimiter tab"
-	}
-	return "for a file without a header record, name its columns in their order: " +
-		"--columns transit_timestamp,station_complex_id,ridership,..."
+// OtherDelimiter tells whether the columns seem to be separated by another
+// character than the delimiter.
+func (e *ColumnsError) OtherDelimiter() bool {
+	return len(e.Found) == 1 || slices.ContainsFunc(e.Found, func(name string) bool { return strings.ContainsAny(name, ";\t|") })
 }

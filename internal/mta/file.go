@@ -60,7 +60,7 @@ func OpenFile(ctx context.Context, path string, stdin io.Reader, o FileOptions) 
 		r, closer = file, file
 		o.Source = cmp.Or(o.Source, DefaultSource(path))
 	case o.Source == "":
-		return nil, &FileError{Problem: "standard input has no name", hint: "name the data set with --source NAME"}
+		return nil, &FileError{Kind: BadSource, Problem: "standard input has no name"}
 	default:
 		name = "standard input"
 	}
@@ -116,7 +116,7 @@ func (f *File) readHeader(typed string) error {
 		r, err := f.scan.record()
 		switch {
 		case err == io.EOF: // not a wrapped io.EOF, see scanner.fill
-			return &FileError{Problem: "is empty", hint: "want a header record, then rows"}
+			return &FileError{Kind: IsEmpty, Problem: "is empty"}
 		case err != nil:
 			return err
 		case r.fault != wellFormed:
@@ -286,8 +286,8 @@ func CheckSource(name string) error {
 		return nil
 	}
 	return &FileError{
+		Kind:    BadSource,
 		Problem: fmt.Sprintf("the source name %q %s", shorten(name), problem),
-		hint:    "give the data set a name with --source NAME",
 	}
 }
 
@@ -304,9 +304,21 @@ func DefaultSource(path string) string {
 // A FileError is a file that can't be used, or a data set's name that can't.
 type FileError struct {
 	Path    string // "" where no file is involved
+	Kind    FileErrorKind
 	Problem string
-	hint    string
 }
+
+// A FileErrorKind tells the errors of a file apart.
+type FileErrorKind int
+
+// The reasons to refuse a file.
+const (
+	BadSource FileErrorKind = iota + 1 // the data set has no name, or one that is not allowed
+	IsFolder
+	IsEmpty
+	IsUTF16
+	IsArchive // a workbook or a .zip
+)
 
 func (e *FileError) Error() string {
 	if e.Path == "" {
@@ -314,9 +326,6 @@ func (e *FileError) Error() string {
 	}
 	return "mta: " + e.Path + ": " + e.Problem
 }
-
-// Hint says what to do about it.
-func (e *FileError) Hint() string { return e.hint }
 
 // shorten truncates a value so that it fits into a sentence.
 func shorten(s string) string {

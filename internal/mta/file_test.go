@@ -79,38 +79,43 @@ func TestOpenFile(t *testing.T) {
 	}
 }
 
-// TestRefused has every reason to refuse a file, with its hint.
+// TestRefused has every reason to refuse a file.
 func TestRefused(t *testing.T) {
-	for _, test := range []struct{ name, data, problem, hint string }{
-		{"empty.csv", "", "is empty", "header"},
-		{"blank.csv", "\n,,,\n\n", "is empty", "header"},
-		{"empty.csv.gz", string(pack(t, "")), "is empty", "header"},
-		{"headless.csv", "7/5/2022,13:00,subway\n", "lack a time (transit_timestamp, or transit_date and transit_time), station_complex_id, ridership; found \"7/5/2022,13:00,subway\"", "--columns"},
-		{"lacking.csv", "transit_timestamp,ridership\n", "lack station_complex_id;", "--columns"},
-		{"twice.csv", shortHeader + ",Ridership\n", "more than one ridership;", "rename"},
-		{"quote.csv", "\"" + shortFile, "a quote is not closed", "--columns"},
-		{"long.csv", strings.Repeat("x", 100_000), "the line is too long", "--columns"},
-		{"wide.csv", shortHeader + strings.Repeat(",x", 5000) + "\n", "more than 8192", "--columns"},
-		{"utf16.csv", "\xff\xfet\x00r\x00", "UTF-16", "iconv"},
-		{"utf16.csv", "\xfe\xff\x00t\x00r", "UTF-16", "iconv"},
-		{"utf16.csv", "t\x00r\x00", "UTF-16", "iconv"},
-		{"misspelt.csv", "transit_timestmp,station_complex_id,ridership\n", "lack a time", "did you mean transit_timestamp? Rename the column \"transit_timestmp\""},
-		{"misspelt.csv", "Transit Timestamp;Station Complex ID;Riderships\n", "lack a time", "did you mean transit_timestamp? Rename the column \"Transit Timestamp\""},
-		{"headless.csv", "7/5/2022 13:00,10,subway\n", "lack a time", "line 1 looks like a row"},
-		{"mixed.csv", "transit_timestamp;station_complex_id;ridership,transfers\n", "lack", "--delimiter"},
-		{"book.xlsx", "PK\x03\x04...", "workbook", "save it as CSV"},
-		{strings.Repeat("n", 201), shortFile, "has 201 bytes, want 200 at most", "--source"},
-		{ReservedSource, shortFile, "reserved for", "--source"},
+	for _, test := range []struct {
+		name, data, problem string
+		kind                FileErrorKind // 0: a *ColumnsError
+	}{
+		{"empty.csv", "", "is empty", IsEmpty},
+		{"blank.csv", "\n,,,\n\n", "is empty", IsEmpty},
+		{"empty.csv.gz", string(pack(t, "")), "is empty", IsEmpty},
+		{"headless.csv", "7/5/2022,13:00,subway\n", "lack a time (transit_timestamp, or transit_date and transit_time), station_complex_id, ridership; found \"7/5/2022,13:00,subway\"", 0},
+		{"lacking.csv", "transit_timestamp,ridership\n", "lack station_complex_id;", 0},
+		{"twice.csv", shortHeader + ",Ridership\n", "more than one ridership;", 0},
+		{"quote.csv", "\"" + shortFile, "a quote is not closed", 0},
+		{"long.csv", strings.Repeat("x", 100_000), "the line is too long", 0},
+		{"wide.csv", shortHeader + strings.Repeat(",x", 5000) + "\n", "more than 8192", 0},
+		{"utf16.csv", "\xff\xfet\x00r\x00", "UTF-16", IsUTF16},
+		{"utf16.csv", "\xfe\xff\x00t\x00r", "UTF-16", IsUTF16},
+		{"utf16.csv", "t\x00r\x00", "UTF-16", IsUTF16},
+		{"misspelt.csv", "transit_timestmp,station_complex_id,ridership\n", "lack a time", 0},
+		{"misspelt.csv", "Transit Timestamp;Station Complex ID;Riderships\n", "lack a time", 0},
+		{"headless.csv", "7/5/2022 13:00,10,subway\n", "lack a time", 0},
+		{"mixed.csv", "transit_timestamp;station_complex_id;ridership,transfers\n", "lack", 0},
+		{"book.xlsx", "PK\x03\x04...", "workbook", IsArchive},
+		{strings.Repeat("n", 201), shortFile, "has 201 bytes, want 200 at most", BadSource},
+		{ReservedSource, shortFile, "reserved for", BadSource},
 	} {
 		path := write(t, test.name, []byte(test.data))
 		_, err := OpenFile(t.Context(), path, nil, FileOptions{})
-		var hinted interface{ Hint() string }
-		if !errors.As(err, &hinted) {
-			t.Errorf("%s: got %v, want a hint", test.name, err)
+		kind := FileErrorKind(0)
+		if file, ok := errors.AsType[*FileError](err); ok {
+			kind = file.Kind
+		} else if _, ok := errors.AsType[*ColumnsError](err); !ok {
+			t.Errorf("%s: got %v of type %T", test.name, err, err)
 			continue
 		}
-		if !strings.HasPrefix(err.Error(), "mta: ") || !strings.Contains(err.Error(), test.problem) || !strings.Contains(hinted.Hint(), test.hint) {
-			t.Errorf("%s: got %v\nhint: %s", test.name, err, hinted.Hint())
+		if !strings.HasPrefix(err.Error(), "mta: ") || !strings.Contains(err.Error(), test.problem) || kind != test.kind {
+			t.Errorf("%s: got %v of kind %d, want kind %d", test.name, err, kind, test.kind)
 		}
 	}
 	if _, err := OpenFile(t.Context(), t.TempDir(), nil, FileOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder") {

@@ -68,7 +68,7 @@ func (in *input) stat(path string) error {
 	case err != nil:
 		return fmt.Errorf("mta: %w", err)
 	case info.IsDir():
-		return &FileError{Path: path, Problem: "is a folder", hint: "name the CSV files in it"}
+		return &FileError{Path: path, Kind: IsFolder, Problem: "is a folder"}
 	case info.Mode().IsRegular():
 		in.size = info.Size()
 	default:
@@ -225,9 +225,9 @@ func plainText(r io.Reader) (io.Reader, error) {
 		_, err = plain.Discard(len(bom))
 		return plain, err
 	case bytes.HasPrefix(head, utf16LE), bytes.HasPrefix(head, utf16BE), isUTF16(head):
-		return nil, &FileError{Problem: "is UTF-16, want UTF-8", hint: "convert it: iconv -f UTF-16 -t UTF-8 FILE"}
+		return nil, &FileError{Kind: IsUTF16, Problem: "is UTF-16, want UTF-8"}
 	case bytes.Equal(head, zipMagic):
-		return nil, &FileError{Problem: "is a workbook or a .zip, want CSV", hint: "save it as CSV, or unpack it"}
+		return nil, &FileError{Kind: IsArchive, Problem: "is a workbook or a .zip, want CSV"}
 	}
 	return plain, nil
 }

@@ -71,7 +71,7 @@ func (c Config) auth(s *setup) error {
 	case c.Auth == "":
 		return nil
 	case !s.ours:
-		return &AuthError{c.Auth, fmt.Errorf("%s has users of its own", c.File), "leave one of the two away: --auth, or the users and accounts in the file"}
+		return &AuthError{c.Auth, UsersInFile, fmt.Errorf("%s has users of its own", c.File)}
 	}
 	secrets, err := readSecrets(c.Auth)
 	if err != nil {
@@ -133,7 +133,7 @@ func join(o *server.Options, password string) {
 func readSecrets(dir string) (map[string]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, &AuthError{dir, err, "to make it: broker credentials"}
+		return nil, &AuthError{dir, NoPasswords, err}
 	}
 	secrets := map[string]string{}
 	for _, e := range entries {
@@ -142,14 +142,14 @@ func readSecrets(dir string) (map[string]string, error) {
 			continue // a mounted secret has links of such names beside it
 		}
 		if !slices.Contains(Roles(), role) {
-			return nil, &AuthError{dir, fmt.Errorf("%s is no role", role), "a file's name is a role's: " + strings.Join(Roles(), ", ")}
+			return nil, &AuthError{dir, UnknownRole, fmt.Errorf("%s is not a role", role)}
 		}
 		if secrets[role], err = readSecret(filepath.Join(dir, role), role != clusterRole); err != nil {
-			return nil, &AuthError{dir, err, "a file holds a password, or its bcrypt hash"}
+			return nil, &AuthError{dir, BadPassword, err}
 		}
 	}
 	if len(secrets) == 0 {
-		return nil, &AuthError{dir, errors.New("it holds no passwords"), "to make some: broker credentials"}
+		return nil, &AuthError{dir, NoPasswords, errors.New("it holds no passwords")}
 	}
 	return secrets, nil
 }

@@ -50,47 +50,52 @@ func file(t *testing.T, name, text string) string {
 	return name
 }
 
+func isType[E error](err error) bool { _, ok := errors.AsType[E](err); return ok }
+
+func insecure(err error) bool { return errors.Is(err, ErrInsecure) }
+
+func auth(want AuthProblem) func(error) bool {
+	return func(err error) bool { e, ok := errors.AsType[*AuthError](err); return ok && e.Problem == want }
+}
+
 func TestWrongConfigs(t *testing.T) {
 	plain := filepath.Dir(file(t, "producer", "open sesame"))
 	users := file(t, "users.conf", "authorization { user: a, password: b }")
 	cert := file(t, "cert.pem", "no certificate")
 	for name, c := range map[string]struct {
-		change     func(*Config)
-		text, hint string
+		change func(*Config)
+		text   string
+		is     func(error) bool
 	}{
-		"no folder":        {func(c *Config) { c.Auth = "/none" }, "no such file", "broker credentials"},
-		"no passwords":     {func(c *Config) { c.Auth = t.TempDir() }, "holds no passwords", "broker credentials"},
-		"empty password":   {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", " \n")) }, "is empty", "bcrypt"},
-		"too long":         {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", strings.Repeat("x", 73))) }, "72", "bcrypt"},
-		"no role":          {func(c *Config) { c.Auth = filepath.Dir(file(t, "producr", "x")) }, "producr is no role", "producer"},
-		"users twice":      {func(c *Config) { c.Auth, c.File = plain, users }, "users of its own", "--auth"},
-		"no file":          {func(c *Config) { c.File = "/none.conf" }, "/none.conf", ""},
-		"no configuration": {func(c *Config) { c.File = file(t, "a.conf", "listen: {{") }, "a.conf", "docs.nats.io"},
-		"unknown setting":  {func(c *Config) { c.File = file(t, "a.conf", "lisen: 1") }, "lisen", "docs.nats.io"},
-		"no key":           {func(c *Config) { c.TLS.Cert = cert }, "belong together", "--tls-key"},
-		"no certificate":   {func(c *Config) { c.TLS = TLS{Cert: cert, Key: cert} }, "TLS", "PEM"},
-		"open to all":      {func(c *Config) { c.Listen = "0.0.0.0:0" }, "0.0.0.0", "--auth"},
-		"open by file":     {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "listen: 0.0.0.0:-1") }, "0.0.0.0", "--auth"},
-		"open by default":  {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "max_payload: 1MB") }, "0.0.0.0:4222", "--auth"},
+		"no folder":        {func(c *Config) { c.Auth = "/none" }, "no such file", auth(NoPasswords)},
+		"no passwords":     {func(c *Config) { c.Auth = t.TempDir() }, "holds no passwords", auth(NoPasswords)},
+		"empty password":   {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", " \n")) }, "is empty", auth(BadPassword)},
+		"too long":         {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", strings.Repeat("x", 73))) }, "72", auth(BadPassword)},
+		"no role":          {func(c *Config) { c.Auth = filepath.Dir(file(t, "producr", "x")) }, "producr is not a role", auth(UnknownRole)},
+		"users twice":      {func(c *Config) { c.Auth, c.File = plain, users }, "users of its own", auth(UsersInFile)},
+		"no file":          {func(c *Config) { c.File = "/none.conf" }, "/none.conf", isType[*FileError]},
+		"no configuration": {func(c *Config) { c.File = file(t, "a.conf", "listen: {{") }, "a.conf", isType[*FileError]},
+		"unknown setting":  {func(c *Config) { c.File = file(t, "a.conf", "lisen: 1") }, "lisen", isType[*FileError]},
+		"no key":           {func(c *Config) { c.TLS.Cert = cert }, "belong together", isType[*TLSError]},
+		"no certificate":   {func(c *Config) { c.TLS = TLS{Cert: cert, Key: cert} }, "TLS", isType[*TLSError]},
+		"open to all":      {func(c *Config) { c.Listen = "0.0.0.0:0" }, "0.0.0.0", insecure},
+		"open by file":     {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "listen: 0.0.0.0:-1") }, "0.0.0.0", insecure},
+		"open by default":  {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "max_payload: 1MB") }, "0.0.0.0:4222", insecure},
 		"open brokers": {func(c *Config) {
 			c.File = file(t, "a.conf", "cluster { name: c, listen: 0.0.0.0:-1 }\nauthorization { user: a, password: b }")
-		}, "0.0.0.0", "--auth"},
+		}, "0.0.0.0", insecure},
 		"open but for the system's account": {func(c *Config) {
 			c.Listen = "0.0.0.0:0"
 			c.File = file(t, "a.conf", "accounts { S { users: [ {user: a, password: b} ] } }\nsystem_account: S")
-		}, "0.0.0.0", "--auth"},
+		}, "0.0.0.0", insecure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := rejected(t, c.change)
 			if !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v, want %q", err, c.text)
 			}
-			h, ok := errors.AsType[interface {
-				error
-				Hint() string
-			}](err)
-			if !ok || !strings.Contains(h.Hint(), c.hint) {
-				t.Errorf("%v: no hint with %q", err, c.hint)
+			if !c.is(err) {
+				t.Errorf("%v has type %T", err, err)
 			}
 		})
 	}

@@ -1,28 +1,19 @@
 package natsd
 
-// Why a server can't start, and what to do about it.
+// Errors of a server that can't start.
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
 	"syscall"
 )
 
-// ErrInsecure is returned for an address beyond loopback: the server knows no
-// passwords, so whoever reaches it may read, write and delete everything.
-var ErrInsecure error = insecure{}
+// ErrInsecure is returned for an address beyond loopback while the server has
+// no authentication: every client could read, write and delete everything.
+var ErrInsecure = errors.New("will not listen beyond this machine without credentials")
 
-type insecure struct{}
-
-func (insecure) Error() string { return "will not listen beyond this machine without credentials" }
-
-func (insecure) Hint() string {
-	return "listen on 127.0.0.1, or ask for passwords (broker credentials, then --auth); --insecure if all who can reach the address may do anything"
-}
-
-// A ListenError says why an address can't be listened on.
+// A ListenError says why the server can't listen on an address.
 type ListenError struct {
 	Address string
 	Err     error
@@ -32,26 +23,15 @@ func (e *ListenError) Error() string { return fmt.Sprintf("natsd: listen on %s: 
 
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// Hint is what to type.
-func (e *ListenError) Hint() string {
-	switch {
-	case taken(e.Err):
-		return "is a broker running already? take another address with --listen and --monitor"
-	case errors.Is(e.Err, syscall.EACCES):
-		return "a port above 1023 needs no rights"
-	}
-	return "an address is host:port, such as 127.0.0.1:4222"
-}
-
-// taken says whether another has the address. Go does not translate what
-// Windows says of that.
-func taken(err error) bool {
+// InUse reports whether another process listens on the address.
+func (e *ListenError) InUse() bool {
+	// Go does not translate the error number of Windows.
 	const wsaAddrInUse = 10048
-	number, ok := errors.AsType[syscall.Errno](err)
-	return errors.Is(err, syscall.EADDRINUSE) || ok && runtime.GOOS == "windows" && number == wsaAddrInUse
+	number, ok := errors.AsType[syscall.Errno](e.Err)
+	return errors.Is(e.Err, syscall.EADDRINUSE) || ok && runtime.GOOS == "windows" && number == wsaAddrInUse
 }
 
-// ErrStoreInUse is in a [StoreError] when another server has the store.
+// ErrStoreInUse is in a [StoreError] when another server uses the store.
 var ErrStoreInUse = errors.New("another broker is using it")
 
 // A StoreError says why a store can't be used.
@@ -64,14 +44,6 @@ func (e *StoreError) Error() string { return fmt.Sprintf("natsd: store %s: %v", 
 
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// Hint is what to type.
-func (e *StoreError) Hint() string {
-	if errors.Is(e.Err, ErrStoreInUse) {
-		return "stop the other broker, or take another folder with --store"
-	}
-	return "take a folder that may be written with --store"
-}
-
 // A FileError says what is wrong with a configuration file, and where.
 type FileError struct {
 	File string
@@ -82,37 +54,34 @@ func (e *FileError) Error() string { return fmt.Sprintf("natsd: configuration %s
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Hint is where to read.
-func (e *FileError) Hint() string {
-	if errors.Is(e.Err, fs.ErrNotExist) {
-		return ""
-	}
-	return "it is a file of nats-server: https://docs.nats.io/running-a-nats-service/configuration"
+// An AuthError says why the passwords in a directory can't be used.
+type AuthError struct {
+	Dir     string
+	Problem AuthProblem
+	Err     error
 }
 
-// An AuthError says why the passwords can't be used.
-type AuthError struct {
-	Dir  string
-	Err  error
-	hint string
-}
+// An AuthProblem is the kind of an AuthError.
+type AuthProblem int
+
+// The problems of a directory of passwords.
+const (
+	NoPasswords AuthProblem = iota + 1 // the directory is absent, unreadable or empty
+	UnknownRole                        // the name of a file is not a role
+	BadPassword                        // a file can't be read, or holds no usable password
+	UsersInFile                        // the configuration file defines users too
+)
 
 func (e *AuthError) Error() string { return fmt.Sprintf("natsd: passwords in %s: %v", e.Dir, e.Err) }
 
 func (e *AuthError) Unwrap() error { return e.Err }
 
-// Hint is what to type.
-func (e *AuthError) Hint() string { return e.hint }
+// ErrKeyPair is in a [TLSError] when only one of certificate and key is given.
+var ErrKeyPair = errors.New("a certificate and its key belong together")
 
 // A TLSError says why the certificate can't be used.
-type TLSError struct {
-	Err  error
-	hint string
-}
+type TLSError struct{ Err error }
 
 func (e *TLSError) Error() string { return fmt.Sprintf("natsd: TLS: %v", e.Err) }
 
 func (e *TLSError) Unwrap() error { return e.Err }
-
-// Hint is what to type.
-func (e *TLSError) Hint() string { return e.hint }

@@ -86,7 +86,7 @@ func TestStoreInUse(t *testing.T) {
 	c := config(t)
 	s := running(t, c)
 	_, err := Start(c)
-	if e, ok := errors.AsType[*StoreError](err); !ok || !errors.Is(err, ErrStoreInUse) || e.Hint() == "" {
+	if _, ok := errors.AsType[*StoreError](err); !ok || !errors.Is(err, ErrStoreInUse) {
 		t.Fatalf("got %v", err)
 	}
 	runtime.GC() // a lock that nobody holds on to would be gone now
@@ -104,7 +104,7 @@ func TestStoreNotWritable(t *testing.T) {
 	}
 	start := time.Now()
 	_, err := Start(c)
-	if e, ok := errors.AsType[*StoreError](err); !ok || e.Store != c.Store || e.Hint() == "" {
+	if e, ok := errors.AsType[*StoreError](err); !ok || e.Store != c.Store {
 		t.Errorf("got %v", err)
 	}
 	if took := time.Since(start); took > 5*time.Second {
@@ -130,7 +130,7 @@ func TestPortTaken(t *testing.T) {
 		start := time.Now()
 		_, err := Start(c)
 		e, ok := errors.AsType[*ListenError](err)
-		if !ok || e.Address != l.Addr().String() || !taken(err) || !strings.Contains(e.Hint(), "--listen") {
+		if !ok || e.Address != l.Addr().String() || !e.InUse() {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if took := time.Since(start); took > 5*time.Second {
@@ -184,7 +184,7 @@ func TestAddressMistyped(t *testing.T) {
 		c.Listen = address
 		if _, err := Start(c); err == nil {
 			t.Errorf("%s was taken", address)
-		} else if e, ok := errors.AsType[*ListenError](err); !ok || e.Hint() == "" {
+		} else if _, ok := errors.AsType[*ListenError](err); !ok {
 			t.Errorf("%s: got %v", address, err)
 		}
 	}

@@ -3,8 +3,6 @@ package natsd
 // TLS for clients. Brokers among themselves have theirs in the file.
 
 import (
-	"errors"
-
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -23,13 +21,13 @@ func (t TLS) apply(o *server.Options) error {
 		return nil
 	}
 	if t.Cert == "" || t.Key == "" {
-		return &TLSError{errors.New("a certificate and its key belong together"), "give both: --tls-cert FILE --tls-key FILE"}
+		return &TLSError{ErrKeyPair}
 	}
 	config, err := server.GenTLSConfig(&server.TLSConfigOpts{
 		CertFile: t.Cert, KeyFile: t.Key, CaFile: t.CA, Verify: t.CA != "",
 	})
 	if err != nil {
-		return &TLSError{err, "PEM files are wanted: --tls-cert and --tls-key belong together, --tls-ca has the authority of the clients"}
+		return &TLSError{err}
 	}
 	o.TLS, o.TLSConfig, o.TLSTimeout = true, config, handshakeWithin
 	o.TLSVerify, o.TLSCaCert = t.CA != "", t.CA

@@ -24,36 +24,39 @@ type LoginError struct {
 
 func (e *LoginError) Error() string {
 	if e.User == "" {
-		return fmt.Sprintf("stream: the broker at %s asks who we are: %v", e.Server, e.Err)
+		return fmt.Sprintf("stream: the broker at %s requires authentication: %v", e.Server, e.Err)
 	}
 	return fmt.Sprintf("stream: the broker at %s does not let user %q in: %v", e.Server, e.User, e.Err)
 }
 
 func (e *LoginError) Unwrap() error { return e.Err }
 
-// Hint is what to type.
-func (e *LoginError) Hint() string {
-	if e.User == "" {
-		return "say it with NATS_USER and NATS_PASSWORD_FILE, or NATS_CREDS"
-	}
-	return "is this the password of that user? NATS_PASSWORD_FILE names a file that has it (broker credentials makes one for each role)"
-}
-
 // A TLSError says why there is no secure connection.
 type TLSError struct {
-	Server string
-	Err    error
-	hint   string
+	Server  string
+	Problem TLSProblem
+	Err     error
 }
+
+// A TLSProblem is the side and the kind of a TLS error.
+type TLSProblem int
+
+// The problems of a secure connection.
+const (
+	BadClientCertificate     TLSProblem = iota + 1 // the client's certificate or key can't be loaded
+	ClientRejected                                 // the broker rejects the client, perhaps for want of a certificate
+	NoServerTLS                                    // the broker does not offer TLS
+	NotTLS                                         // the server's answer is not TLS
+	UnknownServerAuthority                         // the broker's certificate is signed by an unknown authority
+	WrongServerName                                // the broker's certificate is for other host names
+	InvalidServerCertificate                       // the broker's certificate has expired or is otherwise invalid
+)
 
 func (e *TLSError) Error() string {
 	return fmt.Sprintf("stream: no secure connection to %s: %v", e.Server, e.Err)
 }
 
 func (e *TLSError) Unwrap() error { return e.Err }
-
-// Hint is what to type.
-func (e *TLSError) Hint() string { return e.hint }
 
 // authOptions are the options of login and TLS.
 func (c Config) authOptions() (o []nats.Option, err error) {
@@ -74,7 +77,7 @@ func (c Config) authOptions() (o []nats.Option, err error) {
 	}
 	if c.Cert != "" || c.Key != "" {
 		if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-			return nil, &TLSError{redacted(c.Servers), err, "--tls-cert and --tls-key are PEM files that belong together"}
+			return nil, &TLSError{redacted(c.Servers), BadClientCertificate, err}
 		}
 		o = append(o, nats.ClientCert(c.Cert, c.Key))
 	}
@@ -112,7 +115,7 @@ const firstConnectTimeout = 2 * time.Second
 func (c *Conn) onReconnectError(config Config) nats.ConnErrHandler {
 	hungUp := 0 // the library calls from one goroutine
 	return func(nc *nats.Conn, err error) {
-		refused := &TLSError{redacted(config.Servers), err, wantsCertificate}
+		refused := &TLSError{redacted(config.Servers), ClientRejected, err}
 		if !errors.Is(err, nats.ErrTLS) {
 			hungUp = 0
 		} else if hungUp++; hungUp == maxHangups {
@@ -130,8 +133,6 @@ func (c *Conn) onReconnectError(config Config) nats.ConnErrHandler {
 	}
 }
 
-const wantsCertificate = "the broker may want to see a certificate that its --tls-ca has signed: --tls-cert and --tls-key (NATS_CERT, NATS_KEY)"
-
 // permanentError is the error of a broker that is there and will not have us, or that
 // we will not have; nil if err is another's.
 func permanentError(err error, c Config) error {
@@ -140,31 +141,31 @@ func permanentError(err error, c Config) error {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return &LoginError{server, c.User, err}
 	case errors.Is(err, nats.ErrSecureConnWanted):
-		return &TLSError{server, errors.New("the broker speaks no TLS"), "leave --tls-ca and --tls-cert (NATS_CA, NATS_CERT) away and say nats://, not tls://; or start the broker with --tls-cert and --tls-key"}
+		return &TLSError{server, NoServerTLS, errors.New("the broker does not use TLS")}
 	}
-	if hint := tlsHint(err); hint != "" {
-		return &TLSError{server, err, hint}
+	if problem := tlsProblem(err); problem != 0 {
+		return &TLSError{server, problem, err}
 	}
 	return nil
 }
 
-// tlsHint is what to type against an error of TLS, "" if err is none.
-func tlsHint(err error) string {
+// tlsProblem returns the kind of a TLS error, or 0 for any other error.
+func tlsProblem(err error) TLSProblem {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "--tls-ca FILE (NATS_CA) names the authority that has signed the broker's certificate"
+		return UnknownServerAuthority
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the certificate is for other names than the one in --server: use one of those, or have it signed for this one"
+		return WrongServerName
 	}
 	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		return "the broker needs another certificate: --tls-cert and --tls-key of broker"
+		return InvalidServerCertificate
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "the other side speaks no TLS"
+		return NotTLS
 	}
-	// What the other side says against us has no type of its own.
+	// An alert sent by the other side has no type of its own.
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
-		return wantsCertificate
+		return ClientRejected
 	}
-	return ""
+	return 0
 }

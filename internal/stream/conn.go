@@ -215,7 +215,7 @@ func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
 		}
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			absent.begin("the broker has no such stream yet, waiting (to make it: broker init)", "stream", Name)
+			absent.begin("the broker has no such stream yet, waiting until it is created", "stream", Name)
 		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 			errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 			absent.begin("the broker has no JetStream yet, waiting", "error", err)

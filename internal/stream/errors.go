@@ -1,6 +1,6 @@
 package stream
 
-// What can be wrong with the other side, and what to do about it.
+// Errors about the broker and the stream.
 
 import (
 	"errors"
@@ -21,11 +21,6 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("stream: the %s of stream %s is %v, want %v", e.Setting, Name, e.Got, e.Want)
 }
 
-// Hint is what to type.
-func (e *SettingError) Hint() string {
-	return "is the stream someone else's? remove it (nats stream rm " + Name + ") and make it anew: broker init"
-}
-
 // A DatabaseError says that the rows of this queue go to another database.
 // Two databases on one queue would get a part of the rows each.
 type DatabaseError struct {
@@ -41,14 +36,6 @@ func (e *DatabaseError) Error() string {
 	return fmt.Sprintf("stream: the rows of this queue go to another database: %s (id %.8s)", e.Path, e.Database)
 }
 
-// Hint is what to type.
-func (e *DatabaseError) Hint() string {
-	if e.Copy {
-		return "if it was moved, say so once with --adopt; a copy that takes a part of the rows would leave the other without them"
-	}
-	return "write to that one with --db; if it is gone for good, take over its queue with --adopt, and send again what only it had"
-}
-
 // A RightsError says that the broker refuses what we need to do.
 type RightsError struct {
 	Text string
@@ -58,11 +45,6 @@ type RightsError struct {
 
 func (e *RightsError) Error() string {
 	return fmt.Sprintf("stream: the broker forbids user %q what a %s does: %s", e.User, e.Role, e.Text)
-}
-
-// Hint is what to type.
-func (e *RightsError) Hint() string {
-	return "log in as one that may: NATS_USER=" + e.Role + " and its password, NATS_PASSWORD_FILE"
 }
 
 // isQueueFull says whether the broker refused a message because its queue is isQueueFull.
@@ -89,11 +71,6 @@ type ServerError struct{ URL, Problem string }
 
 func (e *ServerError) Error() string {
 	return fmt.Sprintf("stream: the server %q %s", e.URL, e.Problem)
-}
-
-// Hint is what to type.
-func (e *ServerError) Hint() string {
-	return "--server nats://127.0.0.1:4222, or tls://queue.example:4222"
 }
 
 // checkServers looks at every address of a list.

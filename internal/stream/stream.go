@@ -87,12 +87,6 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("stream: the queue holds %d bytes, more than the %d it is to hold at most", e.Holds, e.Want)
 }
 
-// Hint is what to type.
-func (e *SizeError) Hint() string {
-	// The stream gets 90 % of the store.
-	return fmt.Sprintf("--max-store %dMiB, or more; or let a consumer empty the queue first", uint64(float64(e.Holds)/0.9)>>20+1)
-}
-
 // check names the first setting that would lose rows, or never let them in.
 func check(c jetstream.StreamConfig) error {
 	for _, s := range []struct {
@@ -104,7 +98,7 @@ func check(c jetstream.StreamConfig) error {
 		{"storage", c.Storage == jetstream.FileStorage, c.Storage, jetstream.FileStorage},
 		{"retention", c.Retention == jetstream.LimitsPolicy, c.Retention, jetstream.LimitsPolicy},
 		{"discard policy", c.Discard == jetstream.DiscardNew, c.Discard, jetstream.DiscardNew},
-		{"byte limit", c.MaxBytes > 0, c.MaxBytes, "one (broker init --max-bytes)"},
+		{"byte limit", c.MaxBytes > 0, c.MaxBytes, "a limit"},
 		{"message size limit", c.MaxMsgSize <= 0 || c.MaxMsgSize >= MaxMessage, c.MaxMsgSize, fmt.Sprint(MaxMessage, " or more")},
 		{"message limit", c.MaxMsgs <= 0 || c.MaxMsgs == math.MaxInt64, c.MaxMsgs, "none"},
 		{"message limit per subject", c.MaxMsgsPerSubject <= 0, c.MaxMsgsPerSubject, "none"},

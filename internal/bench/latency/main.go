@@ -33,7 +33,7 @@ type config struct {
 	poll             time.Duration
 }
 
-func main() { cli.Main("latency", run) }
+func main() { cli.Main("latency", run, nil) }
 
 func run(ctx context.Context, args []string, env cli.Env) error {
 	c := config{}

@@ -29,7 +29,7 @@ Usage: plain FILE DATABASE
 
 const rowsPerTransaction = 1000
 
-func main() { cli.Main("plain", run) }
+func main() { cli.Main("plain", run, nil) }
 
 func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("plain", usage)

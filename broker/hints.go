@@ -1,0 +1,65 @@
+package main
+
+// What a user can type about an error.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"turnstile/internal/cli"
+	"turnstile/internal/natsd"
+	"turnstile/internal/stream"
+)
+
+func hint(err error) string {
+	switch e := err.(type) {
+	case *natsd.ListenError:
+		switch {
+		case e.InUse():
+			return "is a broker already running? use another address with --listen and --monitor"
+		case errors.Is(e.Err, syscall.EACCES):
+			return "a port above 1023 needs no privileges"
+		}
+		return "an address is host:port, such as 127.0.0.1:4222"
+	case *natsd.StoreError:
+		if errors.Is(e.Err, natsd.ErrStoreInUse) {
+			return "stop the other broker, or use another folder with --store"
+		}
+		return "use a writable folder with --store"
+	case *natsd.FileError:
+		if !errors.Is(e.Err, fs.ErrNotExist) {
+			return "it is a file of nats-server: https://docs.nats.io/running-a-nats-service/configuration"
+		}
+	case *natsd.AuthError:
+		return authHint(e)
+	case *natsd.TLSError:
+		if errors.Is(e.Err, natsd.ErrKeyPair) {
+			return "give both: --tls-cert FILE --tls-key FILE"
+		}
+		return "the files must be PEM: --tls-cert and --tls-key belong together, --tls-ca signs the clients' certificates"
+	case *stream.SizeError:
+		store := uint64(float64(e.Holds)/streamShare)>>20 + 1
+		return fmt.Sprintf("--max-store %dMiB or more (broker init: --max-bytes %dMiB), or let a consumer empty the queue first", store, e.Holds>>20+1)
+	}
+	if err == natsd.ErrInsecure {
+		return "listen on 127.0.0.1, or require passwords (broker credentials, then --auth); --insecure if everyone who can reach the address may do anything"
+	}
+	return cli.ServerHint(err)
+}
+
+func authHint(e *natsd.AuthError) string {
+	switch e.Problem {
+	case natsd.NoPasswords:
+		return "make passwords: broker credentials"
+	case natsd.UnknownRole:
+		return "the name of a file is a role: " + strings.Join(natsd.Roles(), ", ")
+	case natsd.BadPassword:
+		return "a file holds a password, or its bcrypt hash"
+	case natsd.UsersInFile:
+		return "leave out one of the two: --auth, or the users and accounts in the file"
+	}
+	return ""
+}

@@ -1,0 +1,36 @@
+package main
+
+// What a user can type about an error.
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"turnstile/internal/lab/report"
+	"turnstile/internal/locks"
+)
+
+func hint(err error) string {
+	if _, ok := err.(*report.VersionError); ok {
+		return "read it with the version of contention that wrote it, or a newer one"
+	}
+	return ""
+}
+
+// watchHint returns the hint for an error of watch, which depends on the file
+// it was asked about.
+func watchHint(file string, err error) string {
+	for _, end := range []string{"-wal", "-shm", "-journal"} {
+		if base, ok := strings.CutSuffix(file, end); ok {
+			return "name the database itself: contention watch " + base
+		}
+	}
+	switch {
+	case errors.Is(err, locks.ErrNotDatabase):
+		return "an encrypted file is not recognized either"
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as the owner of the file, or as root"
+	}
+	return ""
+}

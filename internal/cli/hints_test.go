@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"turnstile/internal/mta"
+	"turnstile/internal/stream"
+)
+
+// TestFileHint has a hint for every reason to refuse a file.
+func TestFileHint(t *testing.T) {
+	const header = "transit_timestamp,station_complex_id,ridership"
+	for _, c := range []struct{ name, data, hint string }{
+		{"empty.csv", "", "header"},
+		{"headless.csv", "7/5/2022 13:00,10,subway\n", "line 1 looks like a row"},
+		{"headless.csv", "7/5/2022,13:00,subway\n", "--columns"},
+		{"lacking.csv", "transit_timestamp,ridership\n", "--columns"},
+		{"twice.csv", header + ",Ridership\n", "rename"},
+		{"long.csv", strings.Repeat("x", 100_000), "--columns"},
+		{"misspelt.csv", "transit_timestmp,station_complex_id,ridership\n", "did you mean transit_timestamp? Rename the column \"transit_timestmp\""},
+		{"mixed.csv", "transit_timestamp;station_complex_id;ridership,transfers\n", "--delimiter"},
+		{"utf16.csv", "\xff\xfet\x00r\x00", "iconv"},
+		{"book.xlsx", "PK\x03\x04...", "save it as CSV"},
+		{strings.Repeat("n", 201), header + "\n", "--source"},
+		{mta.ReservedSource, header + "\n", "--source"},
+	} {
+		path := filepath.Join(t.TempDir(), c.name)
+		if err := os.WriteFile(path, []byte(c.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := mta.OpenFile(t.Context(), path, nil, mta.FileOptions{})
+		if got := hints(err, FileHint); len(got) != 1 || !strings.Contains(got[0], c.hint) {
+			t.Errorf("%s: %v: hints %q, want %q", c.name, err, got, c.hint)
+		}
+	}
+	_, err := mta.OpenFile(t.Context(), t.TempDir(), nil, mta.FileOptions{})
+	if got := hints(err, FileHint); len(got) != 1 || !strings.Contains(got[0], "name the CSV files") {
+		t.Errorf("a folder: %v: hints %q", err, got)
+	}
+}
+
+func TestServerHint(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&stream.ServerError{}, "--server"},
+		{&stream.LoginError{}, "NATS_USER"},
+		{&stream.LoginError{User: "producer"}, "NATS_PASSWORD_FILE"},
+		{&stream.RightsError{Role: "consumer"}, "NATS_USER=consumer"},
+		{&stream.SettingError{}, "broker init"},
+		{&stream.TLSError{Problem: stream.BadClientCertificate}, "--tls-key"},
+		{&stream.TLSError{Problem: stream.ClientRejected}, "--tls-cert"},
+		{&stream.TLSError{Problem: stream.NoServerTLS}, "nats://"},
+		{&stream.TLSError{Problem: stream.NotTLS}, "TLS"},
+		{&stream.TLSError{Problem: stream.UnknownServerAuthority}, "--tls-ca FILE"},
+		{&stream.TLSError{Problem: stream.WrongServerName}, "--server"},
+		{&stream.TLSError{Problem: stream.InvalidServerCertificate}, "another certificate"},
+	} {
+		if got := ServerHint(c.err); !strings.Contains(got, c.want) {
+			t.Errorf("%T %+v: %q, want %q", c.err, c.err, got, c.want)
+		}
+	}
+}
