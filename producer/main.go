@@ -42,16 +42,21 @@ file whose first 1000 rows would all be rejected is refused, unless
 --keep-going. Fields may be separated by another character than a comma, for
 example semicolons: messages and rejects have commas.
 
+With --rate each row is due at its time. Rows that fall due while earlier ones
+are in flight travel in one message; a row alone is a message. So any rate is
+held that the machine can hold. The producer warns while rows are over a second
+late. With --every each row is a message.
+
 The data set is the file's name without folder and .gz, or --source NAME. The
 same name is the same data set. If another file is sent under a known name, its
 rows differ from the stored ones and are rejected.
 
 The result with --format json: {"rows", "messages", "blank", "seconds",
-"rows_per_second", "confirm", "stored", "already_there", "rejected",
-"interrupted", "files": [{"file", "source", and the same counts}]}. "rows"
+"rows_per_second", "asked_rows_per_second", "confirm", "stored", "already_there",
+"rejected", "interrupted", "files": [{"file", "source", and the same counts}]}. "rows"
 counts the rows that are done, without the header and blank records. "stored",
 "already_there" and "rejected" are null unless --confirm stored; then they add
-up to "rows".
+up to "rows". "asked_rows_per_second" is null for --rate max.
 `
 
 // sample is the file sent if none is named.
@@ -96,7 +101,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.Manual(manual)
 	c.flags = f
 	rate := f.String("rate", "10/s", "`PACE` of the rows, such as 10/s or 600/m, or max for no pause")
-	every := f.Duration("every", 0, "send one row every `TIME`, such as 3s")
+	every := f.Duration("every", 0, "send one row every `TIME`, such as 3s, one row per message")
 	f.StringVar(&c.order, "order", "file", "`ORDER` of the rows: file, or time for the oldest first")
 	f.Int64Var(&c.limit, "limit", 0, "send `N` rows at most; 0 means all")
 	f.StringVar(&c.confirm, "confirm", "queued", "`WHEN` a row counts as done: queued (on the broker's disk) or stored (in the database)")
@@ -107,7 +112,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.Uint32Var(&c.input.FromLine, "from-line", 0, "start at line `N` of the first file")
 	f.BoolVar(&c.keepGoing, "keep-going", false, "send a file even if its first 1000 rows are all rejects")
 	f.DurationVar(&c.timeout, "timeout", 0, "give up when no row is done for this `TIME`; 0 means wait without limit")
-	size := f.String("message-size", "900KiB", "with --rate max, put up to `BYTES` of rows into a message")
+	size := f.String("message-size", "900KiB", "put up to `BYTES` of rows into a message")
 	c.output = f.ResultFlags("text", "json")
 	f.Advanced("columns", "delimiter", "keep-going", "from-line", "timeout", "message-size", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {

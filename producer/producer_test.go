@@ -151,12 +151,12 @@ func TestFilesAreCheckedBeforeTheBroker(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
-	for s, want := range map[string]pace{"10/s": 10, "600/m": 10, "36000/h": 10, "10": 10, "0.5/s": .5, "max": 0} {
-		if got, err := parseRate(s); err != nil || got != want {
+	for s, want := range map[string]float64{"10/s": 10, "600/m": 10, "36000/h": 10, "10": 10, "0.5/s": .5, "max": 0} {
+		if got, err := parseRate(s); err != nil || got != (pace{rate: want}) {
 			t.Errorf("%s: %v, %v", s, got, err)
 		}
 	}
-	if got, err := parseEvery(3 * time.Second); err != nil || got.limiter().Burst() != 1 || got != pace(1./3) {
+	if got, err := parseEvery(3 * time.Second); err != nil || got != (pace{rate: 1. / 3, single: true}) {
 		t.Errorf("every 3s: %v, %v", got, err)
 	}
 }

@@ -32,6 +32,7 @@ type result struct {
 	counts
 	Seconds       float64      `json:"seconds"`
 	RowsPerSecond float64      `json:"rows_per_second"`
+	Asked         *float64     `json:"asked_rows_per_second"` // null for --rate max
 	Confirm       string       `json:"confirm"`
 	Interrupted   bool         `json:"interrupted"`
 	Files         []fileResult `json:"files"`
@@ -81,6 +82,9 @@ func (s *sender) currentResult(interrupted bool) *result {
 func (r *result) writeText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %s, %.1f s, %s rows/s", plural(r.Rows, "row"), plural(r.Messages, "message"), r.Seconds, formatRate(r.RowsPerSecond))
+	if r.Asked != nil {
+		fmt.Fprintf(&b, " (asked: %s)", formatRate(*r.Asked))
+	}
 	if r.Stored == nil {
 		fmt.Fprint(&b, ": queued\n")
 	} else {

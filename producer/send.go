@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"turnstile/internal/cli"
 	"turnstile/internal/mta"
 	"turnstile/internal/stream"
@@ -34,7 +32,7 @@ type sender struct {
 	env      cli.Env
 	log      *slog.Logger
 	pub      *stream.Publisher
-	limiter  *rate.Limiter
+	schedule *schedule
 	progress *cli.Progress
 
 	started   bool
@@ -42,6 +40,7 @@ type sender struct {
 	file      int    // index of the file being sent
 	line      uint32 // first line of it that is not given to the publisher
 	bytesRead int64  // of the files before it
+	granted   int64  // rows that the schedule lets be sent now
 
 	mu     sync.Mutex // guards result, which the publisher's goroutines update
 	result result
@@ -49,8 +48,8 @@ type sender struct {
 
 func newSender(c config, env cli.Env, log *slog.Logger) *sender {
 	return &sender{
-		config: c, env: env, log: log, limiter: c.pace.limiter(),
-		result: result{counts: newCounts(c.stored()), Confirm: c.confirm, Files: []fileResult{}},
+		config: c, env: env, log: log, schedule: &schedule{pace: c.pace},
+		result: result{counts: newCounts(c.stored()), Confirm: c.confirm, Asked: c.pace.asked(), Files: []fileResult{}},
 	}
 }
 
@@ -70,6 +69,8 @@ func (s *sender) send(ctx context.Context) (err error) {
 	if s.pace.unlimited() {
 		s.progress = cli.NewProgress(s.env, s.log, "sending", size)
 		defer s.progress.Done()
+	} else {
+		defer s.watchPace(ctx)()
 	}
 	if s.timeout > 0 {
 		defer s.enforceTimeout(cancel)()
@@ -213,16 +214,27 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 		}
 		defer func() { err = errors.Join(err, sorted.Close()) }()
 		s.addBlank(sorted.blank)
+		s.schedule.postpone(0, 0) // no row was late while the file was sorted
 		chunks = sorted
 	}
 	maxBytes := max(1, s.message-stream.Overhead(file.Source(), file.Header()))
 	for limit == 0 || sent < limit {
-		chunk, err := chunks.Next(maxBytes, s.maxRecords(limit, sent))
+		n, err := s.maxRecords(ctx, limit, sent)
+		if err != nil {
+			return sent, err
+		}
+		reading := time.Now()
+		chunk, err := chunks.Next(maxBytes, n)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return sent, err
+		}
+		s.granted -= int64(chunk.Records)
+		if time.Since(reading) > slowRead {
+			s.schedule.postpone(max(0, s.granted), 0)
+			s.granted = 0
 		}
 		if err := s.sendChunk(ctx, chunk); err != nil {
 			return sent, err
@@ -237,14 +249,23 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 }
 
 // maxRecords returns how many rows the next message may have; 0 means no limit.
-func (s *sender) maxRecords(limit, sent int64) int {
-	switch {
-	case !s.pace.unlimited():
-		return 1
-	case limit == 0:
-		return 0
+// At a pace it waits until rows are due. If more are due than fit a message, or
+// if they are not adjacent, the next messages follow without a wait.
+func (s *sender) maxRecords(ctx context.Context, limit, sent int64) (n int, err error) {
+	if !s.pace.unlimited() && s.granted <= 0 {
+		if s.granted, err = s.schedule.wait(ctx, s.pub.WaitAcked); err != nil {
+			return 0, err
+		}
 	}
-	return int(limit - sent)
+	switch {
+	case s.pace.unlimited() && limit == 0:
+		return 0, nil
+	case s.pace.unlimited():
+		return int(limit - sent), nil
+	case limit == 0:
+		return int(s.granted), nil
+	}
+	return int(min(s.granted, limit-sent)), nil
 }
 
 func (s *sender) sendChunk(ctx context.Context, c mta.Chunk) error {
@@ -252,9 +273,7 @@ func (s *sender) sendChunk(ctx context.Context, c mta.Chunk) error {
 	if c.Records == 0 {
 		s.addBlank(int64(c.Blank))
 	} else {
-		if err := s.limiter.Wait(ctx); err != nil {
-			return err
-		}
+		s.schedule.send(c.Records)
 		if err := s.pub.Publish(ctx, c); err != nil {
 			return err
 		}
@@ -274,7 +293,7 @@ func (s *sender) addBlank(n int64) {
 	s.result.Files[s.file].Blank += n
 }
 
-// done counts a message that is done. At a limited pace it logs the row.
+// done counts a message that is done. At a limited pace it logs it.
 func (s *sender) done(r stream.Receipt) {
 	s.mu.Lock()
 	s.result.add(r)
@@ -296,7 +315,25 @@ func (s *sender) done(r stream.Receipt) {
 	case o.Stored > 0:
 		what = "stored"
 	}
-	s.log.Log(context.Background(), level, what, "line", r.Chunk.Line, "took", r.Took, "row", strings.TrimRight(string(r.Chunk.Data), "\r\n"))
+	facts := []any{"line", r.Chunk.Line, "took", r.Took}
+	if r.Chunk.Records == 1 {
+		facts = append(facts, "row", strings.TrimRight(string(r.Chunk.Data), "\r\n"))
+	} else {
+		facts = append(facts, "rows", r.Chunk.Records)
+	}
+	s.log.Log(context.Background(), level, what, facts...)
+}
+
+// watchPace reports when the pace is not held. It returns a function that ends
+// the reports.
+func (s *sender) watchPace(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.schedule.reportLate(ctx, s.log, s.doneRows, s.pub.RoundTrip()) })
+	return func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
 // enforceTimeout cancels the command when no row is done for --timeout. It

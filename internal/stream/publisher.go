@@ -255,6 +255,10 @@ func (p *Publisher) WaitAcked(ctx context.Context) error {
 	return err
 }
 
+// RoundTrip returns the network's round trip to the broker, as measured at the
+// start.
+func (p *Publisher) RoundTrip() time.Duration { return p.window.slow - slowAck }
+
 // Totals returns the counts so far.
 func (p *Publisher) Totals() Totals {
 	p.mu.Lock()
