@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"turnstile/internal/cli"
 	"turnstile/internal/store"
@@ -21,6 +22,16 @@ func hint(err error) string {
 		return "use a file on a local disk: --db FILE"
 	case *store.FolderError:
 		return "--db " + filepath.Join(e.Path, "turnstile.db")
+	case *store.SpecialFileError:
+		return "use a regular file: --db FILE"
+	case *store.LinkedError:
+		return fmt.Sprintf("find the other names with: find / -xdev -samefile %s; and remove all but one", e.Path)
+	case *store.MountedError:
+		return "mount the folder of the database, not the file"
+	case *store.TriggerError:
+		return triggerHint(e.Triggers)
+	case *store.RefusedError:
+		return triggerHint(e.Triggers)
 	case *store.AbsentError:
 		return "create it: consumer load FILE; or name another: --db FILE"
 	case *store.MovedError:
@@ -47,4 +58,11 @@ func hint(err error) string {
 		return text
 	}
 	return cli.ServerHint(err)
+}
+
+func triggerHint(triggers []string) string {
+	if len(triggers) == 0 {
+		return ""
+	}
+	return "a trigger of yours may refuse it: " + strings.Join(triggers, ", ")
 }

@@ -68,6 +68,43 @@ type FolderError struct{ Path string }
 
 func (e *FolderError) Error() string { return "store: " + e.Path + " is a folder, not a database" }
 
+// A SpecialFileError is a path of a database that is a named pipe, a device or
+// a socket.
+type SpecialFileError struct{ Path, Kind string }
+
+func (e *SpecialFileError) Error() string {
+	return "store: " + e.Path + " is a " + e.Kind + ", not a database"
+}
+
+// A LinkedError is a database with several hard links. Each of them would have
+// a lock and a WAL of its own.
+type LinkedError struct {
+	Path  string
+	Links int
+}
+
+func (e *LinkedError) Error() string {
+	return fmt.Sprintf("store: %s has %d hard links, and writers by different names would not see each other", e.Path, e.Links)
+}
+
+// A MountedError is a database that is itself a mount point. The same file at
+// its other path would have a lock and a WAL of its own.
+type MountedError struct{ Path string }
+
+func (e *MountedError) Error() string {
+	return "store: " + e.Path + " is itself a mount point, and writers by its other path would not see each other"
+}
+
+// A TriggerError says that triggers of the user made a write transaction fail.
+type TriggerError struct {
+	Triggers []string // all triggers of the database, each as "NAME on TABLE"
+	Err      error
+}
+
+func (e *TriggerError) Error() string { return e.Err.Error() }
+
+func (e *TriggerError) Unwrap() error { return e.Err }
+
 // An AbsentError is a path without a database.
 type AbsentError struct{ Path string }
 
@@ -112,6 +149,18 @@ type PinnedWALError struct {
 
 func (e *PinnedWALError) Error() string {
 	return fmt.Sprintf("store: a reader keeps the WAL of %s from shrinking: %d bytes", e.Path, e.Bytes)
+}
+
+// A RefusedError is a warning: a constraint or a trigger refused a ride. It is
+// the first one of its source.
+type RefusedError struct {
+	Source   string
+	Line     int64
+	Triggers []string // all triggers of the database, each as "NAME on TABLE"
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("store: %s:%d is refused by the table; it becomes a reject, as do others of this source", e.Source, e.Line)
 }
 
 // A DiffersError is a warning: a ride differs from the one stored at its line.

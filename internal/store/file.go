@@ -1,15 +1,49 @@
 package store
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// CheckPath returns a [*FolderError] if path is a folder. Commands call it
-// before they wait for anything else. [Open] reports all other faults.
+// CheckPath returns a [*FolderError] or a [*SpecialFileError] if no database
+// can be at path. Commands call it before they wait for anything else. [Open]
+// reports all other faults.
 func CheckPath(path string) error {
-	if file, err := os.Stat(path); err == nil && file.IsDir() {
+	file, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil
+	case file.IsDir():
 		return &FolderError{path}
+	case !file.Mode().IsRegular():
+		return &SpecialFileError{path, kindOf(file.Mode())}
+	}
+	return nil
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	}
+	return "device"
+}
+
+// checkOneName returns an error if the database may have another name. The
+// lock file, the WAL and its index stand beside the name, so that two names
+// would have two writers: rows of one are lost, or the file is damaged.
+func checkOneName(path string) error {
+	links, mounted, err := namesOf(path)
+	switch {
+	case err != nil || links == 0: // not there yet, or unknown
+		return nil
+	case links > 1:
+		return &LinkedError{path, links}
+	case mounted:
+		return &MountedError{path}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // networkFileSystems are the file systems by f_type on which WAL is not safe:
@@ -44,4 +46,14 @@ func statOpenFile(path string) (os.FileInfo, error) {
 		}
 	}
 	return os.Stat(path)
+}
+
+// namesOf returns the number of hard links of a file, and whether the file
+// itself, not its folder, is mounted at its path. It does not open the file.
+func namesOf(path string) (links int, mounted bool, err error) {
+	var stat unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_NLINK, &stat); err != nil {
+		return 0, false, fmt.Errorf("store: statx %s: %w", path, err)
+	}
+	return int(stat.Nlink), stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
 }

@@ -4,8 +4,10 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,5 +62,47 @@ func TestTriggers(t *testing.T) {
 				t.Errorf("RAISE(%s): line %d is rejected, want %d", how, n, unlucky+2)
 			}
 		}
+	}
+}
+
+// A trigger that makes the whole transaction fail is named, and so is one that
+// refuses a ride.
+func TestTriggerIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	var warnings []error
+	d, err := Open(t.Context(), path, Options{Warn: func(err error) { warnings = append(warnings, err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	execute(t, path, `CREATE TRIGGER mine BEFORE INSERT ON source BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	_, err = d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 1)}, Dims: testDims})
+	if e, ok := errors.AsType[*TriggerError](err); !ok || !slices.Equal(e.Triggers, []string{"mine on source"}) {
+		t.Errorf("error %v, want that it names the trigger", err)
+	}
+	execute(t, path, `DROP TRIGGER mine; CREATE TRIGGER yours BEFORE INSERT ON ride BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	writeRides(t, d, 2, 3)
+	if len(warnings) != 1 {
+		t.Fatalf("%d warnings, want 1: %v", len(warnings), warnings)
+	}
+	if e, ok := errors.AsType[*RefusedError](warnings[0]); !ok || e.Line != 2 || !slices.Equal(e.Triggers, []string{"yours on ride"}) {
+		t.Errorf("warning %v, want that it names the trigger", warnings[0])
+	}
+}
+
+// Any program may send any number of sources.
+func TestWarnedSourcesAreBounded(t *testing.T) {
+	d := open(t, filepath.Join(t.TempDir(), "rides.db"))
+	for n := range maxSources + 1 {
+		d.warned[sourceWarning{fmt.Sprint(n), rowDiffers}] = true
+	}
+	writeRides(t, d, 2, 1)
+	differing := rides("a.csv", 2, 1)
+	differing.Rides[0].Ridership++
+	if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{differing}, Dims: testDims}); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.warned) > maxSources {
+		t.Errorf("%d sources are remembered", len(d.warned))
 	}
 }

@@ -29,6 +29,7 @@ func (s *sourceTx) writeRejects() error {
 			}
 		case rowRefused:
 			o.Rejected++
+			s.warnRefused(r)
 			if err := s.insertReject(mta.Reject{Line: int64(r.Line), Reason: reasonRefused, Record: r.Raw}); err != nil {
 				return err
 			}
@@ -76,13 +77,33 @@ func (s *sourceTx) hasRejects() bool {
 	return false
 }
 
-// warnDiffers warns once per source.
-func (s *sourceTx) warnDiffers(r batchRow) {
-	if s.differed[s.name] {
-		return
+// A sourceWarning is a warning that is given once per source.
+type sourceWarning struct {
+	source string
+	state  rowState
+}
+
+// firstOf reports whether this is the first warning of its kind for the source.
+func (s *sourceTx) firstOf(state rowState) bool {
+	if len(s.warned) > maxSources { // any program may send any number of sources
+		clear(s.warned)
 	}
-	s.differed[s.name] = true
-	s.Warn(&DiffersError{s.name, int64(r.Line)})
+	w := sourceWarning{s.name, state}
+	first := !s.warned[w]
+	s.warned[w] = true
+	return first
+}
+
+func (s *sourceTx) warnDiffers(r batchRow) {
+	if s.firstOf(rowDiffers) {
+		s.Warn(&DiffersError{s.name, int64(r.Line)})
+	}
+}
+
+func (s *sourceTx) warnRefused(r batchRow) {
+	if s.firstOf(rowRefused) {
+		s.Warn(&RefusedError{s.name, int64(r.Line), s.triggers(s.ctx)})
+	}
 }
 
 // resolveRejects deletes the earlier rejects of lines whose rows are accepted

@@ -74,16 +74,18 @@ type DB struct {
 	prepared map[string]*sql.Stmt // statements of conn
 	ids      idCache
 
-	walWarned  time.Time       // when Warn was last told of a large WAL
-	differed   map[string]bool // sources that Warn was told of
-	largeWAL   int64           // in bytes; tests reduce it
-	abandoned  bool            // see rescue
-	failCommit func() error    // tests make a transaction fail before its commit
+	walWarned  time.Time // when Warn was last told of a large WAL
+	warned     map[sourceWarning]bool
+	largeWAL   int64        // in bytes; tests reduce it
+	abandoned  bool         // see rescue
+	failCommit func() error // tests make a transaction fail before its commit
 }
 
 // Open opens a database for writing, in WAL mode with synchronous=FULL. It
 // creates the file if there is none. It returns a [*ForeignError] if the file
-// is not a database of turnstile, and leaves it unchanged.
+// is not a database of turnstile, and leaves it unchanged. It refuses files on
+// which two writers would not meet: a [*LinkedError], [*MountedError] or
+// [*NetworkError].
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	o = o.withDefaults()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -91,6 +93,9 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	path = resolveLink(path)
 	if err := CheckPath(path); err != nil {
+		return nil, err
+	}
+	if err := checkOneName(path); err != nil {
 		return nil, err
 	}
 	if name, err := network(filepath.Dir(path)); err != nil {
@@ -103,7 +108,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	d := &DB{
 		Options: o, path: path, largeWAL: largeWAL,
-		table: &batchTable{}, differed: map[string]bool{}, prepared: map[string]*sql.Stmt{},
+		table: &batchTable{}, warned: map[sourceWarning]bool{}, prepared: map[string]*sql.Stmt{},
 	}
 	sync := syncFull
 	if o.Unsafe {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"turnstile/internal/mta"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Write stores b in one transaction and returns one Outcome per part. When it
@@ -23,7 +25,7 @@ func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
 	}
 	err := inWriteTx(ctx, d.conn, w.run)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("store: write %d rows: %w", b.Rows(), err), d.disconnect())
+		err = errors.Join(d.nameTriggers(w.ctx, fmt.Errorf("store: write %d rows: %w", b.Rows(), err)), d.disconnect())
 	}
 	d.Ended()
 	if err != nil {
@@ -37,6 +39,33 @@ func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
 		d.Log.Warn("cannot check the size of the WAL", "error", err)
 	}
 	return w.outcomes, nil
+}
+
+// nameTriggers returns a [*TriggerError] if triggers may have caused err.
+func (d *DB) nameTriggers(ctx context.Context, err error) error {
+	if primaryCode(err) != sqlite3.SQLITE_CONSTRAINT {
+		return err
+	}
+	if triggers := d.triggers(ctx); len(triggers) > 0 {
+		return &TriggerError{triggers, err}
+	}
+	return err
+}
+
+// triggers lists the triggers of the database. Turnstile creates none.
+func (d *DB) triggers(ctx context.Context) (list []string) {
+	rows, err := d.conn.QueryContext(ctx, "SELECT name || ' on ' || tbl_name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name")
+	if err != nil {
+		return nil // the caller has another error to report
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if rows.Scan(&name) == nil {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // A writeTx is the write transaction of one batch.

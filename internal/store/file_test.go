@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Two names of one file would be two databases for the lock and the WAL.
+func TestHardLink(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: only Linux tells the number of links")
+	}
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	writeRides(t, d, 2, 10)
+	link := path + ".link"
+	if err := os.Link(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, link} {
+		_, err := Open(t.Context(), name, Options{})
+		if e, ok := errors.AsType[*LinkedError](err); !ok || e.Links != 2 {
+			t.Errorf("open %s: %v, want that it has 2 links", name, err)
+		}
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+}
+
+// A special file is refused at once: opening a named pipe would wait.
+func TestSpecialFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Skipf("SKIPPED: no Unix sockets: %v", err)
+	}
+	defer listener.Close()
+	_, openErr := Open(t.Context(), path, Options{})
+	_, readErr := OpenReader(t.Context(), path)
+	for _, err := range []error{CheckPath(path), openErr, readErr} {
+		if e, ok := errors.AsType[*SpecialFileError](err); !ok || e.Kind != "socket" {
+			t.Errorf("error %v, want that it is a socket", err)
+		}
+	}
+	if err := CheckPath(os.DevNull); runtime.GOOS != "windows" && err == nil {
+		t.Error("a device passes for a database")
+	}
+}
