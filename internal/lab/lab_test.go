@@ -10,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"turnstile/internal/lab/report"
+	"turnstile/internal/stream"
 )
 
 const ms = time.Millisecond
@@ -172,5 +176,62 @@ func TestSpoolIsReadSeveralTimes(t *testing.T) {
 	}
 	if s.err == nil {
 		t.Error("a damaged line is passed over")
+	}
+}
+
+// TestLongTrialDoesNotFillTheDisk: the queue of a trial of nine minutes has a
+// few seconds' rows at its start, and is refilled while they are taken.
+func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
+	s := report.Setting{Strategy: "consumers", Processes: 2, PerTransaction: 1, For: 9 * time.Minute, Sync: "full"}
+	url, stop, err := startQueue(t.Context(), t.TempDir(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func() jetstream.StreamState {
+		q, err := js.Stream(t.Context(), stream.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q.CachedInfo().State
+	}
+	if n := state().Msgs; n != maxFilled {
+		t.Errorf("the queue has %d rows, want %d", n, maxFilled)
+	}
+	consumer, err := js.Consumer(t.Context(), stream.Name, sharedConsumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for taken := 0; taken <= maxFilled/2; {
+		batch, err := consumer.Fetch(5000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range batch.Messages() {
+			taken++
+			if err := m.Ack(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * ms) {
+		got := state()
+		if got.LastSeq > maxFilled && got.FirstSeq > 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the queue is not refilled: %+v", got)
+		}
+	}
+	nc.Close()
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -23,9 +23,9 @@ const (
 )
 
 // startQueue starts a broker with an empty stream, the same as the pipeline's,
-// in the folder of the trial. The stream is filled with the rows of the trial
-// where its processes take them from there. For a strategy without a queue it
-// does nothing.
+// in the folder of the trial. Where the processes take the rows of the trial
+// from the queue, it fills the stream with them, and keeps it filled until stop.
+// For a strategy without a queue it does nothing.
 func startQueue(ctx context.Context, dir string, s report.Setting) (url string, stop func() error, err error) {
 	q := report.Find(s.Strategy).Queue
 	if q == report.NoQueue {
@@ -43,69 +43,135 @@ func startQueue(ctx context.Context, dir string, s report.Setting) (url string, 
 	if err != nil {
 		return "", nil, err
 	}
-	if err := prepareStream(ctx, server, q, s); err != nil {
+	stopFilling, err := prepareStream(ctx, server, q, s)
+	if err != nil {
 		return "", nil, errors.Join(err, server.Stop())
 	}
-	return server.URL(), server.Stop, nil
+	return server.URL(), func() error { return errors.Join(stopFilling(), server.Stop()) }, nil
 }
 
-func prepareStream(ctx context.Context, server *natsd.Server, q report.Queue, s report.Setting) error {
+func prepareStream(ctx context.Context, server *natsd.Server, q report.Queue, s report.Setting) (stop func() error, err error) {
 	nc, err := server.Connect()
 	if err != nil {
+		return nil, err
+	}
+	if err := stream.Ensure(ctx, nc, queueBytes/10*9, 1); err != nil || q != report.FromQueue {
+		nc.Close()
+		return func() error { return nil }, err
+	}
+	f, err := newFiller(ctx, nc, s)
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("lab: fill the queue: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- f.keepFilled(ctx) }()
+	return func() error {
+		cancel()
+		err := <-done
+		nc.Close()
 		return err
-	}
-	defer nc.Close()
-	if err := stream.Ensure(ctx, nc, queueBytes/10*9, 1); err != nil {
-		return err
-	}
-	if q != report.FromQueue {
-		return nil
-	}
-	if err := fillQueue(ctx, server.URL(), s); err != nil {
-		return fmt.Errorf("lab: fill the queue: %w", err)
-	}
-	return createSharedConsumer(ctx, nc, s)
+	}, nil
 }
 
-// filledRows a second are more than the fastest consumers took that this was
-// tried with. A queue that becomes empty ends the trial early.
-const filledRows = 15_000
+const (
+	// filledRows a second are more than the fastest consumers took that this
+	// was tried with. A queue that becomes empty ends the trial early.
+	filledRows = 15_000
+	// maxFilled rows are in the queue at a time. A long trial would else fill
+	// the disk before it begins.
+	maxFilled   = 5 * filledRows
+	refillEvery = 200 * time.Millisecond
+	fillLimit   = time.Minute
+)
 
-func fillQueue(ctx context.Context, url string, s report.Setting) (err error) {
-	conn, err := dial(ctx, url, "filler")
+// filler fills the queue that all processes take rows from.
+type filler struct {
+	js       jetstream.JetStream
+	setting  report.Setting
+	consumer jetstream.Consumer
+	rows     int // of the trial; the queue is refilled while it runs if there are more than maxFilled
+	next     int // the number of the next row
+}
+
+func newFiller(ctx context.Context, nc *nats.Conn, s report.Setting) (*filler, error) {
+	js, err := jetstream.New(nc)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	publisher, err := conn.Publisher(ctx, stream.PublisherOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, publisher.Close()) }()
-	rows := s.Processes * s.Rows
+	f := &filler{js: js, setting: s, rows: s.Processes * s.Rows}
 	if s.For > 0 {
-		rows = int(filledRows * s.For.Seconds())
+		f.rows = int(filledRows * s.For.Seconds())
 	}
-	for i := range rows {
-		if err := publisher.Publish(ctx, message([]row{nthRow(s, i)})); err != nil {
+	if err := f.fill(ctx, maxFilled); err != nil {
+		return nil, err
+	}
+	f.consumer, err = createSharedConsumer(ctx, js, s)
+	return f, err
+}
+
+// fill publishes the next rows, in their order: their processes know a row by
+// its sequence in the stream.
+func (f *filler) fill(ctx context.Context, rows int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, fillLimit, fmt.Errorf("%d rows were not published within %s", rows, fillLimit))
+	defer cancel()
+	for to := min(f.rows, f.next+rows); f.next < to; f.next++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		m := &nats.Msg{Subject: stream.Subject(sourceName), Data: nthRow(f.setting, f.next).appendRecord(nil)}
+		if _, err := f.js.PublishMsgAsync(m, jetstream.WithStallWait(fillLimit)); err != nil {
 			return err
 		}
 	}
-	return publisher.Flush(ctx)
+	select {
+	case <-f.js.PublishAsyncComplete():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
-// createSharedConsumer creates the consumer that all processes take from.
-func createSharedConsumer(ctx context.Context, nc *nats.Conn, s report.Setting) error {
-	js, err := jetstream.New(nc)
+// keepFilled refills the queue until ctx ends, and purges what is acknowledged.
+func (f *filler) keepFilled(ctx context.Context) error {
+	tick := time.NewTicker(refillEvery)
+	defer tick.Stop()
+	for f.next < f.rows {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := f.refill(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("lab: refill the queue: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *filler) refill(ctx context.Context) error {
+	info, err := f.consumer.Info(ctx)
+	if err != nil || info.NumPending > maxFilled/2 {
+		return err
+	}
+	s, err := f.js.Stream(ctx, stream.Name)
 	if err != nil {
 		return err
 	}
-	_, err = js.CreateConsumer(ctx, stream.Name, jetstream.ConsumerConfig{
+	if err := s.Purge(ctx, jetstream.WithPurgeSequence(info.AckFloor.Stream+1)); err != nil {
+		return err
+	}
+	return f.fill(ctx, maxFilled/2)
+}
+
+// createSharedConsumer creates the consumer that all processes take from.
+func createSharedConsumer(ctx context.Context, js jetstream.JetStream, s report.Setting) (jetstream.Consumer, error) {
+	return js.CreateConsumer(ctx, stream.Name, jetstream.ConsumerConfig{
 		Durable: sharedConsumer, AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: -1,
 		// No row may be redelivered while its process still waits for the lock.
 		AckWait: s.Limit() + time.Minute,
 	})
-	return err
 }
 
 // message makes a message of adjacent rows.
