@@ -3,7 +3,11 @@ package main
 // The flags of contention, made into the settings of trials.
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +51,7 @@ with one object a trial, in the order task, processes, strategy as typed:
   rows_per_transaction, task_ms, busy_timeout_ms, offered_rows_per_second, deadline_ms (null if not
   given), introduction, journal_mode, synchronous: what was asked for
   asked, stored (counted in the database), lost (failed, or owned by a process that died),
+  not_begun (or rolled back, because the run was interrupted; not in asked),
   unaccounted (asked - stored - lost; anything but 0 is exit status 1): rows
   errors: transactions by SQLite's extended result code, {} if there were none
   seconds: from the start barrier to the last row in the table
@@ -110,7 +115,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 		"`NAMES` with commas, or all; --help-all describes them\n")
 	f.DurationVar(&v.busy, "busy-timeout", 5*time.Second, "`TIME` to wait for a lock before SQLITE_BUSY")
 	f.IntVar(&c.repeat, "repeat", 1, "run each trial `N` times, report median and range")
-	f.StringVar(&c.keep, "keep", "", "keep the databases in `DIR`, to inspect them")
+	f.StringVar(&c.keep, "keep", "", "keep the databases in `DIR`, a new or empty folder")
 	c.result = f.ResultFlags("text", "json", "markdown", "csv")
 	c.trace = traceFlag(f)
 	f.IntVar(&v.perTransaction, "rows-per-transaction", 1, "`N` rows in each transaction or message")
@@ -127,6 +132,9 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 		return c, false, err
 	}
 	c.verbose = f.Verbose()
+	if err := checkKeep(c.keep); err != nil {
+		return c, false, err
+	}
 	if f.Changed("for") && v.duration == 0 {
 		return c, false, cli.Usagef("for example --for 5s", "--for is 0, want more")
 	}
@@ -137,6 +145,24 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 		return c, false, err
 	}
 	return c, false, c.result.Check()
+}
+
+// checkKeep refuses a folder that has something in it: the databases of an
+// earlier run, or what is not the lab's.
+func checkKeep(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case len(entries) > 0:
+		return cli.Usagef("a new folder: --keep "+filepath.Join(dir, "new"), "--keep %s is not empty", dir)
+	}
+	return nil
 }
 
 const maxProcesses = 256

@@ -219,6 +219,15 @@ func TestKeep(t *testing.T) {
 	if err != nil || len(kept) != 1 {
 		t.Errorf("kept %v %v", kept, err)
 	}
+	again := command(t, "--rows", "1", "--processes", "1", "--task", "0", "--strategies", "short", "--keep", "kept")
+	again.Dir = cmd.Dir
+	refused, err := again.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || !strings.Contains(string(refused), "--keep kept is not empty") {
+		t.Errorf("a folder with databases: %v, %s", err, refused)
+	}
+	if still, err := os.Stat(kept[0]); err != nil || still.Size() == 0 {
+		t.Errorf("what was kept is gone: %v", err)
+	}
 	saved, err := os.ReadFile(filepath.Join(cmd.Dir, "out", "report.txt"))
 	if err != nil || !bytes.Equal(saved, out) {
 		t.Errorf("--output has something else than stdout: %v", err)

@@ -24,7 +24,7 @@ import (
 type Lab struct {
 	Binary   string         // this program: its first argument "child" makes it a process of a trial
 	Dir      string         // where the databases are while they are needed
-	Keep     string         // where they stay, or ""
+	Keep     string         // an empty folder, where they stay, or ""
 	Verbose  bool           // log what each process does
 	Log      *slog.Logger   //
 	Progress func(Progress) // called now and then; may be nil
@@ -184,11 +184,11 @@ func (l *Lab) makeFolder(s report.Setting) (dir string, remove func() error, err
 	if l.Keep != "" {
 		l.kept++
 		dir = filepath.Join(parent, fmt.Sprintf("%02d-%s-%dx%d-task-%s", l.kept, s.Strategy, s.Processes, s.Rows, s.Task))
-		// The rows of an earlier run would be counted as stored.
-		if err := os.RemoveAll(dir); err != nil {
+		if err := os.MkdirAll(parent, 0o755); err != nil {
 			return "", nil, err
 		}
-		return dir, func() error { return nil }, os.MkdirAll(dir, 0o755)
+		// Not MkdirAll: the rows of an earlier run would be counted as stored.
+		return dir, func() error { return nil }, os.Mkdir(dir, 0o755)
 	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", nil, fmt.Errorf("lab: make the folder for the databases: %w", err)

@@ -50,6 +50,7 @@ type trialDoc struct {
 	Asked          int                   `json:"asked"`
 	Stored         int                   `json:"stored"`
 	Lost           int                   `json:"lost"`
+	NotBegun       int                   `json:"not_begun"`
 	Unaccounted    int                   `json:"unaccounted"`
 	Errors         map[string]int        `json:"errors"`
 	Seconds        *float64              `json:"seconds"`
@@ -257,7 +258,7 @@ func (t Trial) document() trialDoc {
 		Strategy: t.Strategy, Processes: t.Processes, PerTransaction: t.PerTransaction,
 		Task: durationMillis(t.Task), BusyTimeout: durationMillis(t.BusyTimeout), Introduction: t.Introduction,
 		Journal: t.Journal, Sync: t.Sync,
-		Asked: t.Asked, Stored: t.Stored, Lost: t.Lost, Unaccounted: t.Unaccounted, Errors: map[string]int{},
+		Asked: t.Asked, Stored: t.Stored, Lost: t.Lost, NotBegun: t.NotBegun, Unaccounted: t.Unaccounted, Errors: map[string]int{},
 		Seconds: rounded(t.Seconds), Published: rounded(t.Published), Rate: round(t.Rate),
 		Wait:       waitDoc{rounded(t.Wait.P50), rounded(t.Wait.P99), rounded(t.Wait.Max), t.Wait.Samples, t.Wait.Worst},
 		PerProcess: rangeDoc{t.MinRows, t.MaxRows}, Fairness: rounded(t.Fairness), Processed: []processDoc{},
@@ -324,7 +325,7 @@ func (d trialDoc) trial() (Trial, error) {
 			BusyTimeout: millisDuration(d.BusyTimeout), Sync: d.Sync, Offered: valueOf(d.Offered),
 			For: millisDuration(valueOf(d.For)), Deadline: millisDuration(valueOf(d.Deadline)), Introduction: d.Introduction,
 		},
-		Journal: d.Journal, Asked: d.Asked, Stored: d.Stored, Lost: d.Lost, Unaccounted: d.Unaccounted, Errors: map[int]int{},
+		Journal: d.Journal, Asked: d.Asked, Stored: d.Stored, Lost: d.Lost, NotBegun: d.NotBegun, Unaccounted: d.Unaccounted, Errors: map[int]int{},
 		Seconds: d.Seconds, Published: d.Published, Rate: d.Rate,
 		Wait:    WaitStats{d.Wait.P50, d.Wait.P99, d.Wait.Max, d.Wait.Samples, d.Wait.Worst},
 		MinRows: d.PerProcess.Min, MaxRows: d.PerProcess.Max, Fairness: d.Fairness, HeldSeconds: d.Held / 1000,
@@ -448,7 +449,7 @@ func markdownTable(trials []Trial) string {
 			held = fmt.Sprintf("%.0f %%", 100*t.HeldSeconds/s)
 		}
 		w.AppendRow(table.Row{
-			t.Strategy, fmt.Sprintf("%d/%d", t.Stored, t.Asked), t.BusyCount(), optionalFigure(t.Seconds), figure(t.Rate),
+			t.Strategy, fmt.Sprintf("%d/%d", t.Stored, t.Asked+t.NotBegun), t.BusyCount(), optionalFigure(t.Seconds), figure(t.Rate),
 			optionalFigure(t.Wait.P50), optionalFigure(t.Wait.P99), optionalFigure(t.Wait.Max),
 			fmt.Sprintf("%d-%d", t.MinRows, t.MaxRows), jainText(t.Fairness), held,
 		})

@@ -158,6 +158,9 @@ func (t *Trial) count(processes []Trace, tallies []tally, stored int, shared boo
 		}
 		missing = max(0, t.Asked-explained-t.Stored)
 	}
+	if t.Interrupted && t.For == 0 {
+		t.NotBegun = max(0, t.Processes*t.Rows-t.Asked)
+	}
 	t.Lost = max(0, min(explained, t.Asked-t.Stored-missing))
 	t.Unaccounted = t.Asked - t.Stored - t.Lost
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -102,8 +103,8 @@ func TestJSONKeysAreAlwaysThere(t *testing.T) {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
-	if len(doc.Trials[0]) != 36 {
-		t.Errorf("a trial has %d keys, want 36", len(doc.Trials[0]))
+	if len(doc.Trials[0]) != 37 {
+		t.Errorf("a trial has %d keys, want 37", len(doc.Trials[0]))
 	}
 }
 
@@ -182,4 +183,45 @@ func TestRecordingText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "recording.txt", b.Bytes())
+}
+
+// TestManualHasRoomForEveryName: a long name widens the column.
+func TestManualHasRoomForEveryName(t *testing.T) {
+	got := describe([]Strategy{{Name: "x", Does: "one", Where: "here"}, {Name: "a-name-of-more-than-twelve-letters", Does: "two", Where: "there"}})
+	for line := range strings.Lines(got) {
+		if i := strings.IndexAny(line, "ot"); strings.HasPrefix(line, "  x") && i != 38 {
+			t.Errorf("the columns do not line up:\n%s", got)
+		}
+	}
+}
+
+// TestInterruptedTrialSaysWhatWasAsked: of six rows one was stored and the
+// others not begun.
+func TestInterruptedTrialSaysWhatWasAsked(t *testing.T) {
+	s := Setting{Strategy: "immediate", Processes: 3, Rows: 2, Task: 300 * ms, Sync: "full"}
+	holder := recording{Trace: Trace{Process: "P1", Number: 1, Ended: true, Taken: 2, EndAt: 500 * ms}, list: []Event{
+		{Rows: 1, Begun: ms, Released: 300 * ms, End: 300 * ms, Task: 299 * ms},
+		{First: 1, Rows: 1, Ready: 300 * ms, Wants: 300 * ms, Begun: 301 * ms, Released: -1, End: 500 * ms, Unfinished: true},
+	}}
+	waiter := func(n int) recording {
+		return recording{Trace: Trace{Process: fmt.Sprint("P", n), Number: n, Ended: true, Taken: 1, EndAt: 500 * ms}, list: []Event{
+			{Rows: 1, Begun: -1, Released: -1, End: 500 * ms, Unfinished: true},
+		}}
+	}
+	trial := Measure(s, traces(holder, waiter(2), waiter(3)), nil, StoredRows{1: {1}}, true)
+	if trial.Asked != 1 || trial.NotBegun != 5 || trial.Lost != 0 || trial.Unaccounted != 0 {
+		t.Errorf("asked %d, not begun %d, lost %d, unaccounted %d; want 1, 5, 0, 0", trial.Asked, trial.NotBegun, trial.Lost, trial.Unaccounted)
+	}
+	if *trial.Wait.Max != 500 {
+		t.Errorf("max wait %v ms, want that of P2", *trial.Wait.Max)
+	}
+	var b bytes.Buffer
+	if err := (Report{Trials: []Trial{trial}, Interrupted: true}).Text(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1/6", "P1 row 2    had held the lock for 0.20 s when the run was interrupted", "P2 row 1    had waited 0.50 s for the lock when"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("does not say %q:\n%s", want, b.String())
+		}
+	}
 }

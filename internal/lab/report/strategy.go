@@ -122,13 +122,15 @@ func rank(name string) int {
 }
 
 // Manual describes every strategy in two lines.
-func Manual() string {
+func Manual() string { return describe(strategies) }
+
+func describe(list []Strategy) string {
 	wide := 0
-	for _, s := range strategies {
+	for _, s := range list {
 		wide = max(wide, len(s.Name))
 	}
 	var b strings.Builder
-	for _, s := range strategies {
+	for _, s := range list {
 		fmt.Fprintf(&b, "  %-*s  %s;\n  %-*s  the task happens %s\n", wide, s.Name, s.Does, wide, "", s.Where)
 	}
 	return b.String()

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,7 +181,7 @@ func textTable(trials []Trial, p Paint) string {
 	w.AppendHeader(table.Row{"strategy", "stored/asked", "BUSY", "rows/s", "wait p50 ms", "max wait ms", "rows/process", "Jain"})
 	w.SetColumnConfigs(alignRight(2, 8))
 	for _, t := range trials {
-		stored := fmt.Sprintf("%s/%s", thousands(t.Stored), thousands(t.Asked))
+		stored := fmt.Sprintf("%s/%s", thousands(t.Stored), thousands(t.Asked+t.NotBegun))
 		busy := thousands(t.BusyCount())
 		if t.Stored != t.Asked {
 			stored = p.Red(stored)
@@ -202,10 +203,14 @@ func tableLegend(trials []Trial, p Paint) string {
 	if trials[0].For > 0 {
 		moment = "at the end"
 	}
+	shared := ""
+	if slices.ContainsFunc(trials, func(t Trial) bool { return Find(t.Strategy).Queue == FromQueue }) {
+		shared = " (consumers share one queue, so a process may store more than its part)"
+	}
 	var b strings.Builder
 	for line := range strings.Lines(wrap("  ", "  ", "wait: from ready to commit or failure, less the task; for example ready at 0, a task of 20 ms, "+
 		"commit at 100 ms: 80 ms. p50: half of all rows waited less. BUSY: SQLITE_BUSY errors. "+
-		"rows/process: fewest-most "+moment+". Jain: 1 all got the same, 1/n one got all.")) {
+		"rows/process: fewest-most "+moment+shared+". Jain: 1 all got the same, 1/n one got all.")) {
 		b.WriteString(p.Faint(strings.TrimSuffix(line, "\n")) + "\n")
 	}
 	return b.String()

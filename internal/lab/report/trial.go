@@ -86,6 +86,7 @@ type Trial struct {
 	Asked       int // rows
 	Stored      int // counted in the database
 	Lost        int // failed, or owned by a process that died, and not in the database
+	NotBegun    int // or rolled back, because the run was interrupted; not in Asked
 	Unaccounted int // Asked - Stored - Lost: anything but 0 is a defect of the lab
 	Errors      map[int]int
 
