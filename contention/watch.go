@@ -32,7 +32,7 @@ every 10 ms, reports every lock held for 100 ms or more, and ends with a summary
   contention watch app.db --format json | jq .     one JSON document a line
 
 On a host full of containers, one container that sees them all (its exit status is watch's):
-  docker run --rm --pid=host --cap-add SYS_PTRACE -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
+  docker run --rm --pid=host --user 0 --cap-add SYS_PTRACE -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
 
 const watchManual = `Exit status: 3 if watch found what it was asked about: with --once a lock that blocks other processes, with
 --alert a lock held that long. 0 if there was none. 1 if there may be one that watch cannot see.
