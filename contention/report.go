@@ -22,7 +22,10 @@ FILE is a result that contention wrote as JSON, or a recording of contention wat
   contention --output result.json
   contention report result.json
   contention report result.json --format markdown
-  contention report result.json --trace trace.json     a time line to open in ui.perfetto.dev`
+  contention report result.json --trace trace.json     a time line to open in ui.perfetto.dev
+  contention watch app.db --record night.json
+  contention report night.json                         who held which lock, and the longest holds
+  contention report night.json --at 03:12              who, at 03:12? ("2026-11-25 03:12:07" works, too)`
 
 const reportManual = `The formats are those of contention (contention --help-all). A recording has text and json.
 --trace writes the Chrome trace format: a process for each trial, a thread for each of its processes.`
@@ -31,6 +34,7 @@ const reportManual = `The formats are those of contention (contention --help-all
 func showSaved(_ context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("contention report", reportHead)
 	result := f.ResultFlags("text", "json", "markdown", "csv")
+	at := f.String("at", "", "show who held a lock at this `TIME` of a recording, such as 03:12")
 	trace := traceFlag(f)
 	f.Manual(reportManual)
 	if done, err := f.Parse(args, env); done || err != nil {
@@ -42,9 +46,16 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 	if err := result.Check(); err != nil {
 		return err
 	}
+	period, err := parsePeriod(f.Changed("at"), *at)
+	if err != nil {
+		return err
+	}
 	saved, recording, err := readSaved(f.Arg(0))
 	if err != nil {
 		return err
+	}
+	if saved != nil && period != nil {
+		return cli.Usagef("contention report "+f.Arg(0), "--at is for a recording of watch, and %s is a result", f.Arg(0))
 	}
 	if recording != nil {
 		if result.Format != "text" && result.Format != "json" {
@@ -57,7 +68,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 			if result.Format == "json" {
 				return report.WriteJSON(w, recording)
 			}
-			return recording.Text(w, colour)
+			return recording.Text(w, colour, period)
 		})
 	}
 	saved.AllFindings, saved.Command, saved.MoreFindings = f.Verbose(), checkCommand, moreFindings
@@ -67,6 +78,18 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 	return result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
 		return write(*saved, format, w, colour)
 	})
+}
+
+// parsePeriod returns nil if no time was asked for.
+func parsePeriod(given bool, at string) (*report.Period, error) {
+	if !given {
+		return nil, nil
+	}
+	p, err := report.ParsePeriod(at)
+	if err != nil {
+		return nil, cli.Usagef(`for example --at 03:12, or --at "2026-11-25 03:12:07"`, "--at is %q, want a time", at)
+	}
+	return &p, nil
 }
 
 func readSaved(path string) (saved *report.Report, recording *report.Recording, err error) {

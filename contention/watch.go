@@ -29,21 +29,27 @@ every 10 ms, reports every lock held for 100 ms or more, and ends with a summary
   contention watch app.db
   contention watch app.db --once                   what is locked now; exit status 3 if it blocks others
   contention watch app.db --for 1m --alert 2s      exit status 3 if a lock was held for 2 s or more
+  contention watch app.db --record night.json      keep the newest holds, for contention report night.json
   contention watch app.db --format json | jq .     one JSON document a line
 
 On a host full of containers, one container that sees them all (its exit status is watch's):
   docker run --rm --pid=host --user 0 --cap-add SYS_PTRACE -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
 
-const watchManual = `Exit status: 3 if watch found what it was asked about: with --once a lock that blocks other processes, with
---alert a lock held that long. 0 if there was none. 1 if there may be one that watch cannot see.
+const watchManual = `Exit status: 3 if watch found what it was asked about: with --once a lock that blocks other
+processes, with --alert a lock held that long. 0 if there was none. 1 if there may be one that watch
+cannot see.
 
-Not visible: a waiter leaves no trace, because SQLite polls for a lock. Processes that have the file open and
-hold no lock "may be waiting". A lock held for less than the interval is missed now and then. Several short
-ones in a row look like one: the number of changes to the file tells them apart.
+Not visible: a waiter leaves no trace, because SQLite polls for a lock. Processes that have the file
+open and hold no lock "may be waiting". A lock held for less than the interval is missed now and
+then. Several short ones in a row look like one: the number of changes to the file tells them apart.
 
-The WAL: a checkpoint copies its frames (pages) into the database file, oldest first. It stops at the first
-frame that is newer than the snapshot of a reader. That reader pins the frames from there on, and the WAL
-grows until it ends.
+The WAL: a checkpoint copies its frames (pages) into the database file, oldest first. It stops at the
+first frame that is newer than the snapshot of a reader. That reader pins the frames from there on,
+and the WAL grows until it ends.
+
+--record FILE keeps at least the newest 10,000 holds of 100 ms or more, as many shorter ones, and the
+size of the WAL. It replaces the file every 10 s. The schema is that of a recording of contention
+--format json; each lane is a process, and time 0 is "zero".
 
 JSON, --once: one document
   {"file","at","journal_mode":"wal|rollback|unknown","visible":true,
@@ -55,28 +61,30 @@ JSON, --once: one document
           "readers":[{"pid","command","since","pinned_frames","pinned_bytes"}]},
    "unseen":[],"note"}
   visible: false if the holder of a lock is hidden, or may be; note says why. unseen: why there may be
-  locks that are not listed. pid: 0 for a process in another PID namespace or on another machine, -1 for an
-  open file description's lock, which belongs to no process. state: running, sleeping, disk wait, stopped,
-  traced, zombie. inner_pid: its PID in its own PID namespace (a container), else 0. idle: an exclusive lock
-  without an open transaction. seen_ms: for how long it is known to have been held. changes: between how many
-  samples the file was written to. open: processes that have the file open and hold none of the locks.
-  wal: null outside of WAL mode. copied: frames that are in the database file already. A process with
-  several locks is listed with the strongest on the file, and with those on the -shm file that do not follow
-  from another.
+  locks that are not listed. pid: 0 for a process in another PID namespace or on another machine, -1
+  for an open file description's lock, which belongs to no process. state: running, sleeping, disk
+  wait, stopped, traced, zombie. inner_pid: its PID in its own PID namespace (a container), else 0.
+  idle: an exclusive lock without an open transaction. seen_ms: for how long it is known to have been
+  held. changes: between how many samples the file was written to. open: processes that have the file
+  open and hold none of the locks. wal: null outside of WAL mode. copied: frames that are in the
+  database file already. A process with several locks is listed with the strongest on the file, and
+  with those on the -shm file that do not follow from another.
 JSON, without --once: one document a line. The first is the one above, then
   {"hold":{"pid","command","lock","from","until","seen_ms","changes","ended","idle",
            "stages":[{"lock","seen_ms"}],"open":[PID]}}
-                       a lock held for 100 ms or more: "ended": false when it gets that old, true when it is
-                       gone; stages: for how long it was which lock; open: who may have been waiting
-  {"alert":{...}}      the same, when a lock that blocks others reaches --alert, and each time that doubles
-  {"note":"..."}       anything else
+      a lock held for 100 ms or more: "ended": false when it gets that old, true when it is gone;
+      stages: for how long it was which lock; open: who may have been waiting
+  {"alert":{...}}
+      the same, when a lock that blocks others reaches --alert, and each time that doubles
+  {"note":"..."}
+      anything else
   {"summary":{"file","from","until","interval_ms","samples","longest_gap_ms","missed_ms","write_locked",
    "processes":[{"pid","command","lock","class":"write|read|checkpoint|recovery","share","holds",
-   "longest_ms"}],"open":[{"pid","command"}],"wal":{"bytes_before","bytes_after","pinned_frames","pinned_bytes",
+   "longest_ms"}],"open":[{...}],"wal":{"bytes_before","bytes_after","pinned_frames","pinned_bytes",
    "pid","command"},"alerts","interrupted":true}}
-                       the last; missed_ms: time in which watch did not get to look; write_locked and share:
-                       of the samples, 0 to 1; holds: of 100 ms or more; open: who had the file open
-                       while a lock blocked others; wal: with the reader that pinned the most`
+      the last; missed_ms: time in which watch did not get to look; write_locked and share: of the
+      samples, 0 to 1; holds: of 100 ms or more; open: who had the file open while a lock blocked
+      others; wal: with the reader that pinned the most`
 
 const (
 	// minHold is how long a lock must be held to be reported.
@@ -97,6 +105,7 @@ type watchConfig struct {
 	interval time.Duration
 	duration time.Duration // 0: until Ctrl-C
 	alert    time.Duration // 0: none
+	record   string        // file of the recording; "": none
 	format   string
 }
 
@@ -105,6 +114,7 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 	f.BoolVar(&c.once, "once", false, "look once and exit")
 	f.DurationVar(&c.duration, "for", 0, "exit after `TIME`, such as 1m")
 	f.DurationVar(&c.alert, "alert", 0, "alert when a lock blocks others for `TIME`, and when that doubles")
+	f.StringVar(&c.record, "record", "", "keep the newest holds in `FILE` (JSON); contention report FILE shows them")
 	f.DurationVar(&c.interval, "interval", 10*time.Millisecond, "look every `TIME`")
 	f.StringVar(&c.format, "format", "text", "`FORM` of the result: text, json")
 	f.Manual(watchManual)
@@ -124,8 +134,8 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 		return c, false, cli.Usagef("for example --for 1m", "--for is %s, want more than 0", c.duration)
 	case c.alert < 0 || f.Changed("alert") && c.alert == 0:
 		return c, false, cli.Usagef("for example --alert 2s", "--alert is %s, want more than 0", c.alert)
-	case c.once && (c.duration > 0 || c.alert > 0):
-		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once looks once: --for and --alert are for a longer watch")
+	case c.once && (c.duration > 0 || c.alert > 0 || c.record != ""):
+		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once looks once: --for, --alert and --record are for a longer watch")
 	}
 	c.file = f.Arg(0)
 	return c, false, nil
@@ -147,7 +157,15 @@ func watch(ctx context.Context, args []string, env cli.Env) error {
 	if c.once {
 		err = watchOnce(ctx, w, out)
 	} else {
-		err = newFollower(w, out).follow(ctx)
+		f := newFollower(w, out)
+		if c.record != "" {
+			f.recorder = newRecorder(c.record, w.Path(), time.Now())
+			err = f.recorder.save() // a folder that cannot be written to is noticed now
+		}
+		if err == nil {
+			err = f.follow(ctx)
+		}
+		err = errors.Join(err, f.recorder.save())
 	}
 	return errors.Join(err, w.Close())
 }
@@ -226,7 +244,8 @@ type follower struct {
 	alerted  int
 	crowd    crowd
 	wal      walHistory
-	walAlert int64 // size of the WAL for the next warning
+	walAlert int64     // size of the WAL for the next warning
+	recorder *recorder // nil: none
 }
 
 type alertKey struct {
@@ -292,7 +311,7 @@ func (f *follower) end(interrupted bool) error {
 func (f *follower) changes(now time.Time, v locks.View, err error) error {
 	if gap := now.Sub(f.last); gap > max(500*time.Millisecond, 10*f.out.config.interval) {
 		f.missed += gap
-		if err := f.out.note(now, fmt.Sprintf("watch did not get to look for %s (a busy or suspended machine): locks of that time were missed", shortTime(gap))); err != nil {
+		if err := f.say(now, "gap", fmt.Sprintf("watch did not get to look for %s (a busy or suspended machine): locks of that time were missed", shortTime(gap))); err != nil {
 			return err
 		}
 	}
@@ -300,9 +319,15 @@ func (f *follower) changes(now time.Time, v locks.View, err error) error {
 	if said := noteText(v, err); said != f.note {
 		before := f.note
 		f.note = said
-		return f.out.note(now, noteChange(before, said))
+		return f.say(now, "info", noteChange(before, said))
 	}
 	return nil
+}
+
+// say reports and records what is not a lock.
+func (f *follower) say(now time.Time, kind, text string) error {
+	f.recorder.note(now, kind, nil, text)
+	return f.out.note(now, text)
 }
 
 // holds reports locks that are held for long, and who may be waiting for them.
@@ -314,9 +339,15 @@ func (f *follower) holds(now time.Time, v locks.View) error {
 		f.crowd.refresh(now, f.w, v)
 	}
 	for _, h := range events {
+		if s := waitersText(h, f.crowd.open); s != "" && !h.Ended {
+			f.recorder.note(now, "info", &h, strings.TrimPrefix(s, "; "))
+		}
 		if err := f.out.hold(now, h, f.crowd.open); err != nil {
 			return err
 		}
+	}
+	if err := f.recorder.add(now, v); err != nil {
+		return err
 	}
 	if err := f.alert(now, current); err != nil {
 		return err
@@ -325,7 +356,7 @@ func (f *follower) holds(now time.Time, v locks.View) error {
 		f.wal.add(v.WAL)
 		if v.WAL.Size >= f.walAlert {
 			f.walAlert = 2 * v.WAL.Size
-			if err := f.out.note(now, walWarningText(v.WAL)); err != nil {
+			if err := f.say(now, "info", walWarningText(v.WAL)); err != nil {
 				return err
 			}
 		}
@@ -357,6 +388,7 @@ func (f *follower) alert(now time.Time, current []locks.Hold) error {
 			for at <= h.Seen() {
 				at *= 2
 			}
+			f.recorder.note(now, "alert", &h, alertText(h, f.crowd.open))
 			if err := f.out.alert(now, h, f.crowd.open); err != nil {
 				return err
 			}

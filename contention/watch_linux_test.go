@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -394,4 +395,42 @@ func TestWatchFileGone(t *testing.T) {
 	next(t, lines, "the file is back")
 	go stop()
 	next(t, lines, "No lock was seen.")
+}
+
+// TestWatchRecord: a recording answers afterwards who held the lock at a given
+// time.
+func TestWatchRecord(t *testing.T) {
+	t.Parallel()
+	f := foreigners[1]
+	path := f.make(t, "wal")
+	file := filepath.Join(t.TempDir(), "night.json")
+	lines, stop := watchLines(t, path, "--record", file, "--alert", "150ms")
+	next(t, lines, "Looking every")
+	at := time.Now().Format("15:04")
+	holder := f.run(t, path, "begin immediate;\ninsert into t values(2);")
+	who := fmt.Sprint(holder.Process.Pid, " python3")
+	next(t, lines, "ALERT "+who)
+	kill(t, holder)
+	next(t, lines, "released")
+	reader := f.run(t, path, "begin;\nselect x from t;")
+	next(t, lines, fmt.Sprint(reader.Process.Pid, " python3"))
+	status := make(chan int, 1)
+	go func() { status <- stop() }()
+	next(t, lines, "held the write lock.")
+	if s := <-status; s != 3 {
+		t.Errorf("status %d after an alert, want 3", s)
+	}
+	for _, args := range [][]string{{file}, {file, "--at", at}} {
+		var out, errs bytes.Buffer
+		env := cli.Env{Stdout: &out, Stderr: &errs}
+		status := cli.Status("contention", env, showSaved(t.Context(), args, env), hint)
+		for _, want := range []string{"watch " + path, "wal-write for ", who} {
+			if status != 0 || !strings.Contains(out.String(), want) {
+				t.Errorf("%v: status %d, stderr %s, no %q in\n%s", args, status, errs.String(), want, out.String())
+			}
+		}
+		if len(args) == 1 && !strings.Contains(out.String(), fmt.Sprintf("or more: %d python3", reader.Process.Pid)) {
+			t.Errorf("the reader that still reads is missing in\n%s", out.String())
+		}
+	}
 }

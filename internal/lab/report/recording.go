@@ -1,13 +1,10 @@
 package report
 
 import (
-	"cmp"
 	"container/heap"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -231,61 +228,6 @@ func (r *Recording) end() (last time.Duration) {
 		last = max(last, slices.Max(append(s.At, 0)))
 	}
 	return last
-}
-
-// shownHolds is how many holds and waits the text of a recording lists.
-const shownHolds = 20
-
-// Text writes who held the lock when, by the wall clock: the longest holds and
-// the failed waits in the order of time, and the notes.
-func (r *Recording) Text(w io.Writer, colour bool) error {
-	p := Paint(colour)
-	clock := func(at time.Duration) string { return r.Zero.Local().Add(at).Format("15:04:05.000") }
-	type line struct {
-		at       time.Duration
-		duration time.Duration
-		text     string
-	}
-	var holds, lines []line
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s from %s to %s\n\n", p.Bold(r.Title), r.Zero.Local().Format("2006-01-02"), clock(0), clock(r.end()))
-	for _, lane := range r.Lanes {
-		n, held, name := 0, time.Duration(0), laneTitle(lane)
-		for _, e := range lane.Events {
-			if from, to := e.Hold(); to > from {
-				n, held = n+1, held+to-from
-				lock := e.Lock
-				if lock != "" {
-					lock += " "
-				}
-				holds = append(holds, line{from, to - from, fmt.Sprintf("%s held the %slock for %s", name, lock, roundTime(to-from))})
-			}
-			if e.Code != 0 {
-				lines = append(lines, line{e.End, 0, p.Red(fmt.Sprintf("%s waited %s and failed: %s", name, roundTime(e.End-e.Wants), CodeText(e.Code)))})
-			}
-		}
-		fmt.Fprintf(&b, "  %s: %s, %s in all\n", name, count(n, "hold", "holds"), roundTime(held))
-	}
-	slices.SortStableFunc(holds, func(a, b line) int { return cmp.Compare(b.duration, a.duration) })
-	more := len(holds) - shownHolds
-	lines = append(lines[:min(shownHolds, len(lines))], holds[:min(shownHolds, len(holds))]...)
-	for _, n := range r.Notes {
-		lines = append(lines, line{n.At, 0, strings.TrimSpace(n.Process + " " + n.Text)})
-	}
-	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
-	b.WriteString(heading(p, "When"))
-	for _, l := range lines {
-		b.WriteString(wrap("  "+clock(l.at)+" ", strings.Repeat(" ", 16), l.text))
-	}
-	if more > 0 {
-		fmt.Fprintf(&b, "  and %s, all shorter than these\n", count(more, "hold", "holds"))
-	}
-	if d := r.Dropped; d != nil {
-		b.WriteString("\n" + wrap("", "", fmt.Sprintf("Of %s events the recording has all that ended in the first %s, and of the later ones the %s with the longest waits.",
-			thousands(d.Events), roundTime(d.Until), thousands(d.Waits))))
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // laneDoc is a lane in JSON.

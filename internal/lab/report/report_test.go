@@ -179,7 +179,7 @@ func TestRecordingText(t *testing.T) {
 	time.Local = time.UTC
 	var b bytes.Buffer
 	r := fixedRecording()
-	if err := r.Text(&b, false); err != nil {
+	if err := r.Text(&b, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "recording.txt", b.Bytes())
