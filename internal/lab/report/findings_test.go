@@ -101,13 +101,15 @@ func TestFindings(t *testing.T) {
 		{
 			"turns is fair",
 			[]Trial{made("immediate", 400, worst(2239), starved), made("turns", 200, worst(44)), made("confirmed", 600)},
-			[]string{"Turns is fair without a server: its maximum wait was 44 ms against 0.83 s with immediate (Jain's index 1.00 against 0.53), at 200 rows/s against 400.", "confirmed stored 3.0 times as many rows"}, nil,
+			[]string{"Turns is fair without a server: its maximum wait was 44 ms against 0.83 s with immediate (Jain's index 1.00 against 0.53), at 200 rows/s against 400.", "confirmed stored 3.0 times as many rows"},
+			nil,
 		},
 		{"turns gains nothing", []Trial{made("short", 400, worst(60)), made("turns", 200, worst(44))}, nil, []string{"urns is fair"}},
 		{
 			"the lock is free while processes wait",
 			[]Trial{made("immediate", 40, func(t *Trial) { t.LockWait = LockWait{Total: 2 * time.Second, Free: 500 * ms} })},
-			[]string{"The processes of immediate waited 2.0 s for the lock in all, and for 25 % of that time nobody held it"}, nil,
+			[]string{"The processes of immediate waited 2.0 s for the lock in all, and for 25 % of that time nobody held it"},
+			nil,
 		},
 		{"the lock is hardly ever free", []Trial{made("immediate", 40, func(t *Trial) { t.LockWait = LockWait{Total: 9 * time.Second, Free: 200 * ms} })}, nil, []string{"nobody held it"}},
 		{"consumers get SQLITE_BUSY", []Trial{made("consumers", 40, busyOnce)}, []string{lockBack, "got SQLITE_BUSY once"}, []string{"a single writer behind"}},
