@@ -3,12 +3,14 @@ package e2e
 // Imports run one way, and this is where it is written down.
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,6 +133,46 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 	if !strings.HasPrefix(string(mod), "module "+strings.TrimSuffix(module, "/")+"\n") {
 		t.Error("go.mod names another module than this test looks for")
+	}
+}
+
+// A package below the commands knows no flag and gives no hint: it returns typed
+// errors, and the command that calls it has the hints.
+func TestNoFlagsBelowTheCommands(t *testing.T) {
+	flag := regexp.MustCompile("(^|[ `(\"])--[a-z]")
+	for from := range mayImport {
+		name := strings.TrimPrefix(from, "internal/")
+		// about runs git, whose flags these are.
+		if name == from || name == "cli" || name == "e2e" || name == "about" || strings.HasPrefix(name, "bench") {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(root, from, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			fset := token.NewFileSet()
+			parsed, err := parser.ParseFile(fset, file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.BasicLit:
+					if n.Kind == token.STRING && flag.MatchString(n.Value) {
+						t.Errorf("%s: %s names a flag", fset.Position(n.Pos()), n.Value)
+					}
+				case *ast.FuncDecl:
+					if n.Name.Name == "Hint" {
+						t.Errorf("%s: a hint", fset.Position(n.Pos()))
+					}
+				}
+				return true
+			})
+		}
 	}
 }
 
