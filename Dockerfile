@@ -1,16 +1,16 @@
 # One image with all commands and nothing else: no shell, no libc, no root.
-# What a service is, docker-compose.yml says.
+# docker-compose.yml defines the services.
 
 FROM golang:1.26 AS build
 WORKDIR /src
 ENV CGO_ENABLED=0 GOFLAGS=-trimpath
 COPY go.mod go.sum ./
-# What takes long to compile and seldom changes is a layer of its own.
+# The dependencies compile slowly and change seldom: a layer of their own.
 RUN go build modernc.org/sqlite github.com/nats-io/nats-server/v2/server
 COPY . .
 RUN go build -ldflags='-s -w' -o /out/bin/ ./broker ./producer ./consumer ./contention
-# A volume takes its owner from the folder that it covers; where there is none
-# it is root's, and SQLite can't open a file in it.
+# A volume gets the owner of the folder that it covers. Without a folder it
+# belongs to root, and SQLite cannot open a file in it.
 RUN mkdir -p /out/turnstile/var /out/tmp && \
     for role in broker producer consumer monitor admin; do mkdir -p -m 0700 /out/turnstile/credentials/$role; done && \
     cp -r data broker/cluster.conf /out/turnstile/ && chown -R 65532:65532 /out/turnstile && chmod 1777 /out/tmp
