@@ -53,6 +53,10 @@ func hint(err error) string {
 			return "if it was moved, say so once with --adopt; a copy that takes a part of the rows would leave the other without them"
 		}
 		return "write to that database with --db; if it is lost for good, take over its queue with --adopt, and send again what only it had"
+	case *stream.LiveCopyError:
+		return "stop one of the two, and keep the database that has all rows; or give each a queue of its own"
+	case *stream.StaleError:
+		return "use the current database, if this is an older copy or a restored backup; or take over with --adopt, and then send again what this one lacks"
 	}
 	if text := cli.FileHint(err); text != "" {
 		return text

@@ -232,7 +232,7 @@ func sendChunks(ctx context.Context, ended <-chan struct{}, file *mta.File, in c
 type fileMessage struct{ chunk mta.Chunk }
 
 func (m fileMessage) Chunk() (mta.Chunk, error) { return m.chunk, nil }
-func (m fileMessage) Sequence() uint64          { return 0 }
+func (m fileMessage) Mark() mta.Mark            { return mta.Mark{} }
 func (m fileMessage) Body() []byte              { return m.chunk.Data }
 func (m fileMessage) Confirm([]byte) error      { return nil }
 func (m fileMessage) Ack() error                { return nil }

@@ -108,11 +108,11 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 		return commits, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	reader, err := conn.Reader(ctx, stream.ReaderOptions{DatabaseID: db.ID(), Path: db.Path(), Adopt: c.adopt, Batch: c.batch})
+	reader, err := conn.Reader(ctx, stream.ReaderOptions{Database: db, Adopt: c.adopt, Batch: c.batch})
 	if err != nil {
 		return commits, err
 	}
-	requests, err := conn.Requests()
+	requests, err := reader.Requests()
 	if err != nil {
 		return commits, errors.Join(err, reader.Close())
 	}

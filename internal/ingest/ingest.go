@@ -20,9 +20,9 @@ import (
 type Message interface {
 	// Chunk returns the message's rows, or an error if it is a foreign message.
 	Chunk() (mta.Chunk, error)
-	// Sequence is the message's sequence in the stream; 0 for a request, which
-	// is not in the stream.
-	Sequence() uint64
+	// Mark is the message's position in the stream; zero for a request, which is
+	// not in the stream.
+	Mark() mta.Mark
 	// Body returns the bytes as received.
 	Body() []byte
 	// Confirm sends the outcome to the sender, if the sender asked for it.
@@ -145,6 +145,9 @@ func (b *batch) add(parser *mta.Parser, m Message) {
 	b.messages = append(b.messages, m)
 	b.rows.Parts = append(b.rows.Parts, part)
 	b.rows.Dims = parser.Dimensions()
+	if mark := m.Mark(); mark.Stream != b.rows.Mark.Stream && mark.Stream != "" || mark.Sequence > b.rows.Mark.Sequence {
+		b.rows.Mark = mark
+	}
 	b.n += len(part.Rides) + len(part.Rejects)
 	b.bytes += len(m.Body()) + len(part.Columns)
 }
@@ -157,11 +160,11 @@ func parseMessage(parser *mta.Parser, m Message) mta.Part {
 	if err == nil {
 		return parser.Parse(chunk)
 	}
-	if m.Sequence() == 0 {
+	if m.Mark().Sequence == 0 {
 		return mta.Part{Source: ForeignSource}
 	}
 	return mta.Part{Source: ForeignSource, Rejects: []mta.Reject{{
-		Line: int64(m.Sequence()), Reason: err.Error(), Record: m.Body(),
+		Line: int64(m.Mark().Sequence), Reason: err.Error(), Record: m.Body(),
 	}}}
 }
 
@@ -208,11 +211,11 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 		if err := confirm(m, outcomes[i]); err != nil {
 			// Without the acknowledgement the stream redelivers the message,
 			// and it is confirmed then.
-			o.Log.Warn("message not confirmed; the stream will redeliver it", "sequence", m.Sequence(), "error", err)
+			o.Log.Warn("message not confirmed; the stream will redeliver it", "sequence", m.Mark().Sequence, "error", err)
 			continue
 		}
 		if err := m.Ack(); err != nil {
-			o.Log.Warn("message not acknowledged; the stream will redeliver it", "sequence", m.Sequence(), "error", err)
+			o.Log.Warn("message not acknowledged; the stream will redeliver it", "sequence", m.Mark().Sequence, "error", err)
 		}
 	}
 	if o.Committed == nil {
@@ -224,7 +227,7 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 // confirm sends the outcome of a message to its sender.
 func confirm(m Message, outcome mta.Outcome) error {
 	var reply any = outcome
-	if _, err := m.Chunk(); err != nil && m.Sequence() == 0 {
+	if _, err := m.Chunk(); err != nil && m.Mark().Sequence == 0 {
 		reply = map[string]string{"error": err.Error()}
 	}
 	text, err := json.Marshal(reply)

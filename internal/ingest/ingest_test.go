@@ -94,8 +94,8 @@ type message struct {
 	body string
 }
 
-func (m *message) Sequence() uint64 { return m.seq }
-func (m *message) Body() []byte     { return []byte(m.body) }
+func (m *message) Mark() mta.Mark { return mta.Mark{Sequence: m.seq} }
+func (m *message) Body() []byte   { return []byte(m.body) }
 
 func (m *message) Chunk() (mta.Chunk, error) {
 	if !strings.HasPrefix(m.body, "2023") {

@@ -33,13 +33,11 @@ func (p *process) runWriter(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	// The subscription to requests comes first: a later answer of the broker on
-	// this connection proves that it knows the subscription.
-	requests, err := conn.Requests()
+	reader, err := conn.Reader(ctx, stream.ReaderOptions{Database: db, Batch: batchRows})
 	if err != nil {
 		return err
 	}
-	reader, err := conn.Reader(ctx, stream.ReaderOptions{DatabaseID: db.ID(), Path: p.job.Database, Batch: batchRows})
+	requests, err := reader.Requests()
 	if err != nil {
 		return err
 	}

@@ -36,10 +36,12 @@ var rights = map[string]*server.Permissions{
 	},
 	"consumer": {
 		Publish: allow("$JS.API.STREAM.INFO.MTA", "$JS.API.STREAM.PURGE.MTA",
-			"$JS.API.CONSUMER.CREATE.MTA.writer", "$JS.API.CONSUMER.INFO.MTA.writer",
-			"$JS.API.CONSUMER.MSG.NEXT.MTA.writer", "$JS.API.CONSUMER.RESET.MTA.writer",
-			"$JS.ACK.MTA.writer.>", "turnstile.confirm.>"),
-		Subscribe: allow("_INBOX_consumer.>", "mta.now.>"),
+			// Each takeover creates a consumer of another name: writer-1, writer-2.
+			"$JS.API.CONSUMER.NAMES.MTA", "$JS.API.CONSUMER.INFO.MTA.*", "$JS.API.CONSUMER.CREATE.MTA.*",
+			"$JS.API.CONSUMER.DELETE.MTA.*", "$JS.API.CONSUMER.MSG.NEXT.MTA.*",
+			"$JS.ACK.MTA.*.>", "turnstile.confirm.>", "turnstile.writer.*"),
+		// turnstile.writer: which process writes to a database, and its answer.
+		Subscribe: allow("_INBOX_consumer.>", "mta.now.>", "turnstile.writer.*", "turnstile.confirm.>"),
 	},
 	// monitor looks and changes nothing: of the system's requests those that answer.
 	"monitor": {

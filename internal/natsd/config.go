@@ -48,6 +48,11 @@ func (c Config) setup() (*setup, error) {
 	}
 	// Or the library traps Ctrl-C itself and exits the process.
 	o.NoSigs = true
+	if o.PingInterval == 0 {
+		// A takeover waits until a writer that was stopped is disconnected. With
+		// the defaults that takes six minutes.
+		o.PingInterval, o.MaxPingsOut = 5*time.Second, 2
+	}
 	if o.ServerName == "" {
 		o.ServerName = "turnstile"
 	}

@@ -120,6 +120,12 @@ func (w *writeTx) writeMark() error {
 	return err
 }
 
+// SetMark stores a mark without rows.
+func (d *DB) SetMark(ctx context.Context, m mta.Mark) error {
+	_, err := d.Write(ctx, &mta.Batch{Mark: m})
+	return err
+}
+
 // Mark returns the mark of the last batch that had one, or the zero Mark.
 func (d *DB) Mark(ctx context.Context) (mta.Mark, error) {
 	if err := d.connect(ctx); err != nil {

@@ -64,17 +64,27 @@ func TestRolesSuffice(t *testing.T) {
 	publish(t, p, 2, 11)
 	flush(t, p)
 	drained(t, r)
-	requested(t, producer, consumer)
+	requested(t, producer, r)
 
-	again := reader(t, consumer, "db1") // a reset
+	standby := dial("consumer")
+	_, err := standby.Reader(t.Context(), ReaderOptions{Database: &testDatabase{id: "db1", path: "/db1"}})
+	if _, ok := errors.AsType[*LiveCopyError](err); !ok {
+		t.Errorf("a second reader: %v", err)
+	}
+	consumer.nc.Close()
+	again, err := openFor(t, standby, &testDatabase{id: "db1", path: "/db1", mark: r.mark()}, ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeReader(t, again) })
 	if _, err := again.Drained(t.Context()); err != nil {
 		t.Error(err)
 	}
 	until(t, "what is done is purged", func() bool {
-		s, err := consumer.lookUpStream(t.Context())
+		s, err := standby.lookUpStream(t.Context())
 		return err == nil && s.CachedInfo().State.Msgs == 0
 	})
-	for _, c := range []*Conn{producer, consumer} {
+	for _, c := range []*Conn{producer, standby} {
 		if err := context.Cause(c.broken); err != nil {
 			t.Error(err)
 		}
@@ -82,9 +92,9 @@ func TestRolesSuffice(t *testing.T) {
 }
 
 // requested sends a request, and waits for its answer.
-func requested(t *testing.T, producer, consumer *Conn) {
+func requested(t *testing.T, producer *Conn, r *Reader) {
 	t.Helper()
-	requests, err := consumer.Requests()
+	requests, err := r.Requests()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,10 +20,10 @@ type Delivery struct {
 	confirmTo string // "": nobody asked for a confirmation
 
 	// For a message of the stream only.
-	reader   *Reader
-	ackTo    string
-	epoch    int // of the reader at the delivery
-	sequence uint64
+	reader     *Reader
+	ackTo      string
+	connection uint64 // that brought it
+	mark       mta.Mark
 }
 
 func (r *Reader) delivery(m *nats.Msg) (*Delivery, error) {
@@ -31,16 +31,18 @@ func (r *Reader) delivery(m *nats.Msg) (*Delivery, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stream: %w", err)
 	}
+	r.mu.Lock()
 	d := &Delivery{
-		conn: r.conn, body: m.Data,
-		reader: r, ackTo: m.Reply, epoch: r.epoch, sequence: meta.Sequence.Stream,
+		conn: r.conn, body: m.Data, reader: r, ackTo: m.Reply,
+		connection: r.connection, mark: mta.Mark{Stream: r.streamID, Sequence: meta.Sequence.Stream},
 	}
+	r.mu.Unlock()
 	d.chunk, d.foreign = decode(m.Header, d.body)
 	if to := m.Header.Get(confirmHeader); to != "" {
 		if isConfirmSubject(to) {
 			d.confirmTo = to
 		} else {
-			r.conn.log.Warn("confirmation asked for on a forbidden subject", "sequence", d.sequence, "subject", to)
+			r.conn.log.Warn("confirmation asked for on a forbidden subject", "sequence", d.mark.Sequence, "subject", to)
 		}
 	}
 	return d, nil
@@ -61,8 +63,8 @@ func request(c *Conn, m *nats.Msg) *Delivery {
 // Chunk returns the message's rows, or an error if it is a foreign message.
 func (d *Delivery) Chunk() (mta.Chunk, error) { return d.chunk, d.foreign }
 
-// Sequence is the message's sequence in the stream; 0 for a request.
-func (d *Delivery) Sequence() uint64 { return d.sequence }
+// Mark is the message's position in the stream; zero for a request.
+func (d *Delivery) Mark() mta.Mark { return d.mark }
 
 // Body returns the bytes as received.
 func (d *Delivery) Body() []byte { return d.body }
@@ -79,16 +81,20 @@ func (d *Delivery) Confirm(answer []byte) error {
 	return nil
 }
 
-// Ack acknowledges the message. It waits neither for the broker's answer nor
-// for a broker that is away: lost acknowledgements are resent.
+// Ack acknowledges the message. Its rows must be stored. Ack does not wait for
+// the broker. If the acknowledgement is lost with the connection, the message is
+// redelivered.
 func (d *Delivery) Ack() error {
-	if d.reader == nil || !d.reader.current(d.epoch) {
+	if d.reader == nil {
 		return nil
 	}
-	d.reader.recordAck(d)
+	d.reader.setMark(d.mark)
+	if !d.current() {
+		return nil
+	}
 	err := d.conn.nc.Publish(d.ackTo, ack)
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		d.conn.log.Debug("the acknowledgement is resent when the broker is back", "sequence", d.sequence, "error", err)
+		d.conn.log.Debug("not acknowledged; the message is redelivered", "sequence", d.mark.Sequence, "error", err)
 		return nil
 	}
 	return wrap("acknowledge", err)
@@ -96,22 +102,21 @@ func (d *Delivery) Ack() error {
 
 // Nak returns the message to the stream, which redelivers it at once.
 func (d *Delivery) Nak() error {
-	if d.reader == nil || !d.reader.current(d.epoch) {
+	if d.reader == nil || !d.current() {
 		return nil
 	}
 	return wrap("nak", d.conn.nc.Publish(d.ackTo, nak))
+}
+
+// current reports whether the message can still be acknowledged. After a
+// reconnect it is redelivered by another consumer. A stream that was wiped
+// counts from 1 again: there the acknowledgement would count for another
+// message, which may not be stored yet.
+func (d *Delivery) current() bool {
+	return d.connection == d.conn.nc.Stats().Reconnects
 }
 
 var (
 	ack = []byte("+ACK")
 	nak = []byte("-NAK")
 )
-
-// current reports whether a delivery of an epoch can still be acknowledged. A
-// stream that was wiped counts from 1 again. There the acknowledgement would
-// count for another message, which may not be stored yet.
-func (r *Reader) current(epoch int) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.epoch == epoch
-}

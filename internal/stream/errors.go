@@ -36,6 +36,29 @@ func (e *DatabaseError) Error() string {
 	return fmt.Sprintf("stream: the rows of this queue go to another database: %s (id %.8s)", e.Path, e.Database)
 }
 
+// A LiveCopyError reports that another process writes to a copy of this
+// database. Of two copies on one queue, each would get only some of the rows.
+type LiveCopyError struct {
+	Host string // of the other process
+	PID  int
+	Path string // of its database
+}
+
+func (e *LiveCopyError) Error() string {
+	return fmt.Sprintf("stream: process %d on host %s writes to a copy of this database, at %s", e.PID, e.Host, e.Path)
+}
+
+// A StaleError reports that the queue's messages are acknowledged further than
+// this database has them: rows are missing in it.
+type StaleError struct {
+	Acknowledged uint64 // the last message that was acknowledged or purged
+	Stored       uint64 // the last message that is stored in this database
+}
+
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("stream: this database lacks rows: messages up to %d of the queue were acknowledged, and it has them up to %d", e.Acknowledged, e.Stored)
+}
+
 // A RightsError says that the broker refuses what we need to do.
 type RightsError struct {
 	Text string

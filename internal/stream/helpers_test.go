@@ -171,7 +171,7 @@ func publisher(t *testing.T, c *Conn, o PublisherOptions) *Publisher {
 
 func reader(t *testing.T, c *Conn, database string) *Reader {
 	t.Helper()
-	r, err := c.Reader(t.Context(), ReaderOptions{DatabaseID: database, Path: "/" + database})
+	r, err := c.Reader(t.Context(), ReaderOptions{Database: &testDatabase{id: database, path: "/" + database}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +181,31 @@ func reader(t *testing.T, c *Conn, database string) *Reader {
 		}
 	})
 	return r
+}
+
+// A testDatabase is what the fence knows of a database.
+type testDatabase struct {
+	id, path string
+	mu       sync.Mutex
+	mark     mta.Mark
+}
+
+func (d *testDatabase) ID() string   { return d.id }
+func (d *testDatabase) Path() string { return d.path }
+
+func (d *testDatabase) Mark(context.Context) (mta.Mark, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mark, nil
+}
+
+func (d *testDatabase) SetMark(_ context.Context, m mta.Mark) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m.Stream != d.mark.Stream || m.Sequence > d.mark.Sequence {
+		d.mark = m
+	}
+	return nil
 }
 
 // chunk is a row at a line; its bytes say which.

@@ -235,8 +235,8 @@ func TestHostileConfirmation(t *testing.T) {
 	r := reader(t, c, "db1")
 	for range 3 {
 		d := next(t, r)
-		if _, err := d.Chunk(); err == nil || string(d.Body()) != "hello" || d.Sequence() == 0 {
-			t.Errorf("a foreign message: %v, %q, %d", err, d.Body(), d.Sequence())
+		if _, err := d.Chunk(); err == nil || string(d.Body()) != "hello" || d.Mark().Sequence == 0 {
+			t.Errorf("a foreign message: %v, %q, %d", err, d.Body(), d.Mark().Sequence)
 		}
 		if err := d.Confirm(nil); err != nil {
 			t.Error(err)
@@ -298,7 +298,7 @@ func TestRequestRoundTrip(t *testing.T) {
 // requests it stops for a while.
 func serveRequests(t *testing.T, c *Conn, stopped time.Duration) *atomic.Int64 {
 	t.Helper()
-	requests, err := c.Requests()
+	requests, err := reader(t, c, "db1").Requests()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +337,7 @@ func TestRequests(t *testing.T) {
 	if _, err := q.Store(t.Context(), chunk(2)); !errors.Is(err, ErrNoConsumer) {
 		t.Errorf("nobody serves: got %v", err)
 	}
-	requests, err := c.Requests()
+	requests, err := reader(t, c, "db1").Requests()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,8 +362,8 @@ func TestRequests(t *testing.T) {
 			if c, err := d.Chunk(); err != nil || c.Line == 3 {
 				answer = []byte(`{"error":"no"}`)
 			}
-			if err := errors.Join(d.Confirm(answer), d.Ack()); err != nil || d.Sequence() != 0 {
-				t.Errorf("%v, sequence %d", err, d.Sequence())
+			if err := errors.Join(d.Confirm(answer), d.Ack()); err != nil || d.Mark().Sequence != 0 {
+				t.Errorf("%v, sequence %d", err, d.Mark().Sequence)
 			}
 		}
 	}()

@@ -30,9 +30,14 @@ const (
 	pullMessages = 1 << 16
 )
 
-// errPullBroken is returned by puller.next when the consumer must be looked up
-// again: it was deleted, or the server does not serve the pull.
-var errPullBroken = errors.New("stream: the consumer does not deliver")
+var (
+	// errPullBroken is returned by puller.next when the consumer must be looked
+	// up again: it was deleted, or the server does not serve the pull.
+	errPullBroken = errors.New("stream: the consumer does not deliver")
+	// errDeliveryLost is returned by puller.next when messages may be lost on
+	// their way: with a connection, or with a leader of a cluster.
+	errDeliveryLost = errors.New("stream: a delivery is lost")
+)
 
 // A puller fetches the messages of one consumer. One pull is open at a time. It
 // is for one goroutine.
@@ -47,14 +52,18 @@ type puller struct {
 	number   int
 	messages int // 0: no pull is open
 	bytes    int
-	lost     <-chan struct{} // closed when the connection of the pull is lost
+
+	delivered uint64          // deliveries received; the consumer numbers them
+	lost      <-chan struct{} // closed when the connection is lost
 }
 
-func (c *Conn) newPuller(consumer string) (*puller, error) {
+// newPuller reads from a consumer until the channel lost is closed.
+func (c *Conn) newPuller(consumer string, lost <-chan struct{}) (*puller, error) {
 	p := &puller{
 		conn:    c,
 		subject: fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", Name, consumer),
 		inbox:   c.nc.NewInbox() + ".",
+		lost:    lost,
 		ch:      make(chan *nats.Msg, pullMessages+1024), // the open pull, and statuses,
 	}
 	var err error
@@ -76,15 +85,14 @@ func (p *puller) next(ctx context.Context) (*nats.Msg, error) {
 		select {
 		case m := <-p.ch:
 			if isDelivery(m) {
-				p.count(m)
-				return m, nil
+				return m, p.count(m)
 			}
 			if err := p.status(m); err != nil {
 				return nil, err
 			}
 			silence.Reset(silenceLimit)
 		case <-p.lost:
-			return nil, errPullBroken // what was on its way on that connection is lost
+			return nil, errDeliveryLost
 		case <-silence.C:
 			return nil, errPullBroken
 		case <-p.conn.broken.Done():
@@ -109,7 +117,6 @@ func (p *puller) pull() error {
 	if err != nil {
 		return fmt.Errorf("stream: pull: %w", err)
 	}
-	p.lost = p.conn.connectionLost()
 	p.number++
 	reply := fmt.Sprint(p.inbox, p.number)
 	if err := p.conn.nc.PublishRequest(p.subject, reply, request); err != nil {
@@ -122,12 +129,21 @@ func (p *puller) pull() error {
 
 // count takes a message off the open pull. The server ends a pull without a
 // status when exactly its messages or its bytes are used up.
-func (p *puller) count(m *nats.Msg) {
+func (p *puller) count(m *nats.Msg) error {
 	p.messages--
 	p.bytes -= m.Size()
 	if p.bytes <= 0 {
 		p.messages = 0
 	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	p.delivered++
+	if meta.Sequence.Consumer != p.delivered {
+		return errDeliveryLost
+	}
+	return nil
 }
 
 // status takes note of a status of the server. A status that ends the open pull
@@ -147,6 +163,9 @@ func (p *puller) status(m *nats.Msg) error {
 
 // drain ends the subscription and returns the messages that have arrived.
 func (p *puller) drain(ctx context.Context) ([]*nats.Msg, error) {
+	if !p.sub.IsValid() {
+		return nil, nil // stopped
+	}
 	// The subscription stays until all that the server has sent is here.
 	if err := p.sub.Drain(); err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func TestOddMessages(t *testing.T) {
 		if _, err := d.Chunk(); err == nil {
 			rows++
 		}
-		seen[d.Sequence()] = true
+		seen[d.Mark().Sequence] = true
 		if err := d.Ack(); err != nil {
 			t.Fatal(err)
 		}

@@ -9,20 +9,23 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"turnstile/internal/mta"
 )
 
 // ReaderOptions say for which database the reader reads.
 type ReaderOptions struct {
-	// DatabaseID is the id of the database that stores the rows. Path is where
-	// it is, for people. The consumer's metadata has both, and a reader for
-	// another database is refused.
-	DatabaseID, Path string
-	// Adopt takes over the consumer of another database.
+	Database Database
+	// Adopt takes over the consumer of another database, or for a database that
+	// lacks acknowledged rows.
 	Adopt bool
 	// Batch is the row limit of a transaction. A message may hold a single
 	// row, so twice as many messages may be unacknowledged.
 	Batch int
+
+	manual bool // for tests: asks for no live writer, and purges only when told
 }
 
 // A Reader receives messages of the stream and purges those that are
@@ -34,17 +37,21 @@ type Reader struct {
 	ctx     context.Context // ends with Close
 	end     context.CancelFunc
 	wg      sync.WaitGroup
-	puller  *puller // used by Next and, after it, by Close
 
-	mu       sync.Mutex // guards all below
-	stream   jetstream.Stream
-	consumer jetstream.Consumer
-	epoch    int       // counts the consumers that this reader has had
-	created  time.Time // of the consumer
-	purged   uint64    // the stream is purged up to this sequence
-	// acked holds the ack subjects, by sequence, of the acknowledgements that
-	// the server may not have. A lost connection takes some with it.
-	acked map[uint64]string
+	// For the goroutine that calls Next and, after it, Close.
+	puller     *puller
+	alive      *nats.Subscription // to questions for a live writer
+	generation int                // of the consumer; it only grows, also on a new stream
+	owners     map[string]bool    // the takeovers of this reader
+	started    bool               // messages may have been returned by Next
+
+	mu         sync.Mutex // guards all below
+	stream     jetstream.Stream
+	consumer   jetstream.Consumer
+	streamID   string
+	connection uint64   // the number of the connection on which the consumer was taken over
+	stored     mta.Mark // all messages up to it are stored in the database
+	purged     uint64   // the stream is purged up to this sequence
 }
 
 const (
@@ -54,17 +61,24 @@ const (
 )
 
 // Reader takes over the stream's consumer. The server redelivers at once what
-// an earlier reader did not acknowledge. So the caller must hold the writer
-// lock of the database. Reader waits for the stream. It returns a
-// [*DatabaseError] if the consumer belongs to another database.
+// an earlier reader did not acknowledge. The caller must hold the writer lock
+// of the database. Reader waits for the stream. It returns a [*DatabaseError],
+// a [*LiveCopyError] or a [*StaleError] if this database may not take over.
 func (c *Conn) Reader(ctx context.Context, o ReaderOptions) (*Reader, error) {
-	r := &Reader{conn: c, options: o, acked: map[uint64]string{}}
+	mark, err := o.Database.Mark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{conn: c, options: o, stored: mark, owners: map[string]bool{}}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	if err := r.open(ctx); err != nil {
 		r.end()
+		r.stopAnswering()
 		return nil, err
 	}
-	r.wg.Go(r.purgeLoop)
+	if !o.manual {
+		r.wg.Go(r.purgeLoop)
+	}
 	return r, nil
 }
 
@@ -76,35 +90,68 @@ func (r *Reader) Next(ctx context.Context) (*Delivery, error) {
 		switch {
 		case err == nil:
 			return r.delivery(m)
-		case !errors.Is(err, errPullBroken):
-			return nil, err
+		case errors.Is(err, errPullBroken):
+			err = r.checkConsumer(ctx)
+		case errors.Is(err, errDeliveryLost):
+			err = r.reopen(ctx)
 		}
-		if err := r.recover(ctx); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
 }
 
-// recover waits for the broker, and opens the consumer again if it is gone.
-func (r *Reader) recover(ctx context.Context) error {
+// checkConsumer finds out why a pull brings nothing. If the consumer is gone, it
+// is taken over again.
+func (r *Reader) checkConsumer(ctx context.Context) error {
+	r.puller.messages = 0 // its pull is lost; the next one is new
+	ask, cancel := context.WithTimeout(ctx, 2*heartbeat)
+	defer cancel()
+	_, err := r.consumer.Info(ask)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return r.reopen(ctx)
+	}
+	if err != nil {
+		r.conn.log.Debug("look up the consumer", "error", err)
+	}
+	return r.conn.pause(ctx, pollInterval)
+}
+
+// reopen takes the consumer over again once the broker is back. All that is not
+// acknowledged is redelivered, in order. The mark depends on that order: a
+// message that was lost on the way must not come after later ones.
+func (r *Reader) reopen(ctx context.Context) error {
+	r.puller.stop()
 	for !r.conn.nc.IsConnected() {
 		if err := r.conn.pause(ctx, pollInterval); err != nil {
 			return err
 		}
 	}
-	r.puller.messages = 0 // its pull is lost; the next one is new
-	ask, cancel := context.WithTimeout(ctx, 2*heartbeat)
-	defer cancel()
-	_, err := r.consumer.Info(ask)
-	if !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		if err != nil {
-			r.conn.log.Debug("look up the consumer", "error", err)
-		}
-		return r.conn.pause(ctx, pollInterval)
-	}
-	r.conn.log.Debug("open the consumer again", "because", err)
-	r.puller.stop()
 	return r.open(ctx)
+}
+
+// mark returns the position up to which the database has all rows.
+func (r *Reader) mark() mta.Mark {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stored
+}
+
+func (r *Reader) setMark(m mta.Mark) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.Stream != r.stored.Stream || m.Sequence > r.stored.Sequence {
+		r.stored = m
+	}
+}
+
+// owns reports whether the consumer was taken over on the present connection.
+// After a reconnect another process may own it.
+func (r *Reader) owns() bool {
+	n := r.conn.nc.Stats().Reconnects
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.connection == n
 }
 
 // Pending counts the messages that are not delivered yet, and those delivered
@@ -136,7 +183,8 @@ func (r *Reader) Drained(ctx context.Context) (bool, error) {
 func (r *Reader) Close() error {
 	r.end()
 	r.wg.Wait()
-	if !r.conn.nc.IsConnected() {
+	r.stopAnswering()
+	if !r.conn.nc.IsConnected() || !r.owns() {
 		return nil // the next reader takes over what this one had
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
@@ -147,7 +195,7 @@ func (r *Reader) Close() error {
 		}
 		return nil
 	}
-	if _, err := r.purge(ctx, false); err != nil {
+	if err := r.purge(ctx); err != nil {
 		r.conn.log.Debug("purge", "error", err)
 	}
 	return nil
@@ -167,99 +215,4 @@ func (r *Reader) nakFetched(ctx context.Context) error {
 		}
 	}
 	return r.conn.nc.FlushWithContext(ctx)
-}
-
-// open finds or creates the durable consumer, and starts to read from it.
-func (r *Reader) open(ctx context.Context) error {
-	for {
-		s, err := r.conn.Stream(ctx)
-		if err != nil {
-			return err
-		}
-		err = r.start(ctx, s)
-		if err == nil || ctx.Err() != nil || !isTransient(err) {
-			return err
-		}
-		r.conn.log.Debug("open the reader", "error", err)
-		if err := r.conn.pause(ctx, pollInterval); err != nil {
-			return err
-		}
-	}
-}
-
-// isTransient reports whether a retry may succeed.
-func isTransient(err error) bool {
-	if _, ok := errors.AsType[*DatabaseError](err); ok {
-		return false
-	}
-	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return true // another reader created it first; the next look shows whose it is
-	}
-	e, ok := errors.AsType[*jetstream.APIError](err)
-	return !ok || e.Code == 404 || e.Code == 503
-}
-
-func (r *Reader) start(ctx context.Context, s jetstream.Stream) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	consumer, existed, err := r.durable(ctx, s)
-	if err != nil {
-		return err
-	}
-	if existed {
-		if _, err := s.ResetConsumer(ctx, Durable); err != nil {
-			return wrap("take over consumer "+Durable, err)
-		}
-	}
-	p, err := r.conn.newPuller(Durable)
-	if err != nil {
-		return err
-	}
-	r.puller = p
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stream, r.consumer, r.purged = s, consumer, 0
-	r.created = consumer.CachedInfo().Created
-	if !existed {
-		r.epoch++
-		clear(r.acked)
-	}
-	return nil
-}
-
-const (
-	databaseKey = "turnstile-database"
-	pathKey     = "turnstile-path"
-)
-
-// durable returns the consumer, and creates it if it does not exist.
-func (r *Reader) durable(ctx context.Context, s jetstream.Stream) (_ jetstream.Consumer, existed bool, _ error) {
-	want := jetstream.ConsumerConfig{
-		Durable:       Durable,
-		DeliverPolicy: jetstream.DeliverAllPolicy,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1, // a limit would lose rows, and the counters would still reach zero
-		MaxAckPending: max(maxAckPending, 2*r.options.Batch),
-		Metadata:      map[string]string{databaseKey: r.options.DatabaseID, pathKey: r.options.Path},
-	}
-	there, err := s.Consumer(ctx, Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		made, err := s.CreateConsumer(ctx, want)
-		return made, false, wrap("create consumer "+Durable, err)
-	}
-	if err != nil {
-		return nil, false, wrap("look up consumer "+Durable, err)
-	}
-	has := there.CachedInfo().Config
-	id, path := has.Metadata[databaseKey], has.Metadata[pathKey]
-	if (id != r.options.DatabaseID || path != r.options.Path) && !r.options.Adopt {
-		return nil, false, &DatabaseError{id, path, id == r.options.DatabaseID}
-	}
-	if has.Metadata[databaseKey] == want.Metadata[databaseKey] && has.Metadata[pathKey] == want.Metadata[pathKey] &&
-		has.MaxAckPending == want.MaxAckPending && has.AckWait == want.AckWait && has.MaxDeliver == want.MaxDeliver {
-		return there, true, nil
-	}
-	changed, err := s.UpdateConsumer(ctx, want)
-	return changed, true, wrap("change consumer "+Durable, err)
 }

@@ -116,7 +116,7 @@ func TestCloseBesideAHungBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.Reader(t.Context(), ReaderOptions{DatabaseID: "db1", Path: "/db1"})
+	r, err := c.Reader(t.Context(), ReaderOptions{Database: &testDatabase{id: "db1", path: "/db1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,8 +259,8 @@ func TestBrokerWiped(t *testing.T) {
 	publish(t, p, 3, 3)
 	flush(t, p)
 	fresh := next(t, r)
-	if c, err := fresh.Chunk(); err != nil || c.Line != 3 || fresh.Sequence() != old.Sequence() {
-		t.Fatalf("got line %d (%v), sequence %d", c.Line, err, fresh.Sequence())
+	if c, err := fresh.Chunk(); err != nil || c.Line != 3 || fresh.Mark().Sequence != old.Mark().Sequence {
+		t.Fatalf("got line %d (%v), sequence %d", c.Line, err, fresh.Mark().Sequence)
 	}
 	if err := old.Ack(); err != nil {
 		t.Error(err)
@@ -276,24 +276,27 @@ func TestBrokerWiped(t *testing.T) {
 func TestAnotherDatabaseIsRefused(t *testing.T) {
 	b := startBroker(t, 64<<20)
 	c, _ := connect(t, b)
-	reader(t, c, "db1")
-	_, err := c.Reader(t.Context(), ReaderOptions{DatabaseID: "db2", Path: "/db2"})
-	if e, ok := errors.AsType[*DatabaseError](err); !ok || e.Database != "db1" || e.Path != "/db1" {
-		t.Fatalf("got %v", err)
+	open := func(id, path string, adopt bool) error {
+		r, err := c.Reader(t.Context(), ReaderOptions{Database: &testDatabase{id: id, path: path}, Adopt: adopt})
+		if err == nil {
+			err = r.Close()
+		}
+		return err
 	}
-	_, err = c.Reader(t.Context(), ReaderOptions{DatabaseID: "db1", Path: "/copy-of-db1"})
-	if e, ok := errors.AsType[*DatabaseError](err); !ok || !e.Copy {
-		t.Fatalf("a copy of the database reads: %v", err)
-	}
-	adopted, err := c.Reader(t.Context(), ReaderOptions{DatabaseID: "db2", Path: "/db2", Adopt: true})
-	if err != nil {
+	if err := open("db1", "/db1", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := adopted.Close(); err != nil {
-		t.Error(err)
+	if e, ok := errors.AsType[*DatabaseError](open("db2", "/db2", false)); !ok || e.Database != "db1" || e.Path != "/db1" || e.Copy {
+		t.Fatalf("another database reads: %v", e)
 	}
-	if _, err = c.Reader(t.Context(), ReaderOptions{DatabaseID: "db1"}); err == nil {
-		t.Error("the queue was taken over, and yet the first may read")
+	if e, ok := errors.AsType[*DatabaseError](open("db1", "/copy-of-db1", false)); !ok || !e.Copy {
+		t.Fatalf("the database at another path reads: %v", e)
+	}
+	if err := open("db2", "/db2", true); err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := errors.AsType[*DatabaseError](open("db1", "/db1", false)); !ok || e.Database != "db2" {
+		t.Errorf("the queue was adopted, and its former database still reads: %v", e)
 	}
 }
 

@@ -19,54 +19,75 @@ import (
 	"turnstile/internal/mta"
 )
 
-// Requests are served by the one that has the right to write.
+// maxPendingRequests bounds the memory of requests that wait. Senders retry
+// those that are dropped.
+const maxPendingRequests = 16 << 20 // bytes
+
+// Requests receives requests for the owner of the stream's consumer.
 type Requests struct {
-	conn *Conn
-	sub  *nats.Subscription
+	reader *Reader
+	sub    *nats.Subscription
 }
 
-// Requests starts to take requests.
-func (c *Conn) Requests() (*Requests, error) {
-	sub, err := c.nc.SubscribeSync(requestSubjects + ">")
+// Requests starts to receive requests.
+func (r *Reader) Requests() (*Requests, error) {
+	nc := r.conn.nc
+	sub, err := nc.SubscribeSync(requestSubjects + ">")
 	if err != nil {
-		return nil, fmt.Errorf("stream: take requests: %w", err)
+		return nil, fmt.Errorf("stream: receive requests: %w", err)
 	}
-	// The server must know of it before anyone is told that we take requests.
-	if err := c.nc.FlushTimeout(apiTimeout); err != nil && c.nc.IsConnected() {
-		return nil, fmt.Errorf("stream: take requests: %w", err)
+	if err := sub.SetPendingLimits(-1, maxPendingRequests); err != nil {
+		return nil, fmt.Errorf("stream: receive requests: %w", err)
 	}
-	return &Requests{c, sub}, nil
+	// The server must know the subscription before the caller says that it
+	// serves requests.
+	if err := nc.FlushTimeout(apiTimeout); err != nil && nc.IsConnected() {
+		return nil, fmt.Errorf("stream: receive requests: %w", err)
+	}
+	return &Requests{r, sub}, nil
 }
 
-// Next waits for the next request, until ctx ends.
+// Next returns the next request, and waits for it until ctx ends.
 func (q *Requests) Next(ctx context.Context) (*Delivery, error) {
+	conn := q.reader.conn
 	for {
 		m, err := q.sub.NextMsgWithContext(ctx)
 		switch {
 		case err == nil:
-			if d := request(q.conn, m); d != nil {
-				return d, nil
+			if d := request(conn, m); d != nil {
+				return d, q.awaitOwner(ctx)
 			}
 		case errors.Is(err, nats.ErrNoResponders):
-			q.conn.log.Warn("a request made up as an answer of the broker is not served")
+			conn.log.Warn("request refused: it has no rows, and the form of a status of the server")
 		case errors.Is(err, nats.ErrSlowConsumer):
-			q.conn.log.Warn("more requests than can be kept, some are dropped", "error", err)
+			conn.log.Warn("too many requests wait; some are dropped, and their senders retry", "error", err)
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case q.conn.broken.Err() != nil:
-			return nil, context.Cause(q.conn.broken)
+		case conn.broken.Err() != nil:
+			return nil, context.Cause(conn.broken)
 		default:
-			return nil, fmt.Errorf("stream: take requests: %w", err)
+			return nil, fmt.Errorf("stream: receive requests: %w", err)
 		}
 	}
 }
 
-// Close takes no further requests. Who gets no answer asks again.
+// awaitOwner waits, after a reconnect, until the consumer is taken over again.
+// Until then, another database may own it, and the request may belong there.
+func (q *Requests) awaitOwner(ctx context.Context) error {
+	for !q.reader.owns() {
+		if err := q.reader.conn.pause(ctx, pollInterval/10); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close receives no further requests. Their senders get no answer and retry.
 func (q *Requests) Close() error {
-	if q.conn.nc.IsClosed() {
+	if q.reader.conn.nc.IsClosed() {
 		return nil
 	}
-	return wrap("stop taking requests", q.sub.Unsubscribe())
+	return wrap("stop receiving requests", q.sub.Unsubscribe())
 }
 
 // A Requester has rows stored without a queue. It is safe for concurrent use.

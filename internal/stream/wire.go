@@ -18,8 +18,7 @@ import (
 
 // The names on the wire. Any NATS client may use them.
 const (
-	Name    = "MTA"    // of the stream
-	Durable = "writer" // of its one consumer
+	Name = "MTA" // of the stream
 
 	rowSubjects     = "mta.ridership." // subjects of the stream, then the source
 	requestSubjects = "mta.now."       // subjects of requests, then the source
