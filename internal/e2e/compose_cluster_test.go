@@ -1,7 +1,7 @@
 package e2e
 
-// Three brokers: the one that leads the stream is stopped, the next one is cut
-// off the network, while rows are on their way.
+// Three brokers: while rows are in flight, the leader of the stream is stopped,
+// and the next leader is disconnected from the network.
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 const (
 	clusterRows = 200_000
-	// flowsAgain is how long the flow may stand still when a broker is lost.
+	// flowsAgain is how long no row may pass after a broker is lost.
 	flowsAgain = 15 * time.Second
 )
 
@@ -27,7 +27,7 @@ func clusterFaults(t *testing.T, c *project) {
 	if info := c.stream(); info.Config.Replicas != 3 || info.Cluster == nil {
 		t.Fatalf("the stream has %d replicas: %+v", info.Config.Replicas, info.Cluster)
 	}
-	// At full speed it would be over before the faults are.
+	// At full speed the file would end before the faults do.
 	sent := c.inBackground("cluster-producer", "cluster.csv", f, "--rate", "2000/s")
 
 	c.passed(1000)
@@ -47,8 +47,8 @@ func clusterFaults(t *testing.T, c *project) {
 		t.Fatalf("all was sent before the faults were over: %v", err)
 	default:
 	}
-	// That it has all rows again is not waited for: as long as they come this
-	// fast, a broker that was cut off may be told to try again and again.
+	// The test does not wait until this broker has all rows: at this pace its
+	// catch-up may be restarted again and again.
 	c.docker("network", "connect", "--alias", leader, network, id)
 	if err := <-sent; err != nil {
 		t.Fatal(err)
@@ -106,13 +106,13 @@ func (c *project) passed(n uint64) {
 }
 
 // goesOn waits until rows pass again, into the queue and into the database.
-// The queue's own count of what is acknowledged is no measure: an
-// acknowledgement lost with a broker is repeated after half a minute.
+// The stream's ack floor is no measure: an acknowledgement that was lost with a
+// broker is resent after half a minute.
 func (c *project) goesOn(what, without string) {
 	c.t.Helper()
 	start := time.Now()
 	before := c.stream(without).State
-	since := time.Now().Add(time.Second) // what was stored before is logged by then
+	since := time.Now().Add(time.Second) // earlier rows are logged by then
 	queued, stored := false, false
 	defer func() { c.t.Logf("%s: queued again %v, stored again %v", what, queued, stored) }()
 	c.until(flowsAgain+15*time.Second, "rows are queued and stored again "+what, func() bool {

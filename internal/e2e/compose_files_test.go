@@ -1,6 +1,6 @@
 package e2e
 
-// The files of a docker-compose project: sent, proved, and counted.
+// The files that a docker-compose project sends, verifies and counts.
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // proved has consumer verify prove that a file is stored.
 func (c *project) proved(service, file string, mount *ownedFile) {
 	c.t.Helper()
-	// It only reads the database: no broker need be well.
+	// It only reads the database and needs no broker.
 	args := append([]string{"run", "--rm", "--no-deps"}, mount.volume()...)
 	out := c.compose(append(args, service, "verify", "--format", "json", file)...)
 	var proof struct {
@@ -47,8 +47,8 @@ func (c *project) sending(service, file string, mount *ownedFile, more ...string
 	return append(append(args, service, "--rate", "max", "--confirm", "stored", file), more...)
 }
 
-// inBackground sends a file while other things happen. What it says is shown
-// if something fails.
+// inBackground sends a file and returns at once. The sender's log is shown if
+// the test fails.
 func (c *project) inBackground(service, file string, mount *ownedFile, more ...string) <-chan error {
 	c.t.Helper()
 	said, err := os.Create(filepath.Join(c.whole.TempDir(), "sender.log"))
@@ -116,7 +116,7 @@ func (c *project) generate(name string, rows int) *ownedFile {
 	}
 	for at := f.at; at != filepath.Dir(at); at = filepath.Dir(at) {
 		if err := os.Chmod(at, 0o755); err != nil || at == os.TempDir() {
-			break // others may look: the container is another user
+			break // the container runs as another user
 		}
 	}
 	return f

@@ -1,6 +1,6 @@
 package e2e
 
-// One docker-compose project of a test: its commands, what it logs, its end.
+// The docker-compose project of a test: its commands, logs and removal.
 
 import (
 	"archive/tar"
@@ -36,7 +36,7 @@ type project struct {
 	sent    map[string]int // records by source, for a count at the end
 }
 
-// composeCommand is docker-compose, or the plugin of docker that took its place.
+// composeCommand is docker-compose, or the docker plugin that replaces it.
 func composeCommand() []string {
 	if _, err := exec.LookPath("docker-compose"); err == nil {
 		return []string{"docker-compose"}
@@ -68,13 +68,13 @@ func newProject(t *testing.T, image string) *project {
 	return c
 }
 
-// in has failures belong to the subtest that runs.
+// in makes failures count for the subtest that runs.
 func (c *project) in(t *testing.T) *project {
 	c.t = t
 	return c
 }
 
-// down removes all of the project, and shows its logs if something has failed.
+// down removes the project, and shows its logs if the test has failed.
 func (c *project) down() {
 	c.t.Helper()
 	if c.whole.Failed() && len(c.containers("")) > 0 {
@@ -92,7 +92,7 @@ func (c *project) command(ctx context.Context, name string, args ...string) *exe
 	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = root
-	// No port of the host is taken from someone who may have it: 0 is a free one.
+	// Port 0 is any free port of the host.
 	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "BROKER_PORT=0", "MONITOR_PORT=0")...)
 	return cmd
 }
@@ -138,7 +138,8 @@ func (c *project) logs(service ...string) string {
 	return c.compose(append([]string{"logs", "--no-color"}, service...)...)
 }
 
-// containers are those of a service, or of all. Those of run are not among them.
+// containers returns the containers of a service, or of all services, but not
+// those of docker-compose run.
 func (c *project) containers(service string) []string {
 	c.t.Helper()
 	args := []string{

@@ -4,8 +4,7 @@ package e2e
 //
 //	go test ./internal/e2e -run Compose -compose
 //
-// It has a project name and an image name of its own, and so touches no one
-// else's containers.
+// Project and image have random names, so no other containers are touched.
 
 import (
 	"encoding/json"
@@ -50,7 +49,7 @@ func TestCompose(t *testing.T) {
 	})
 }
 
-// rowsFlow: a fresh clone comes up with one command, and is well.
+// rowsFlow: a fresh clone starts with one command, is healthy and stores rows.
 func rowsFlow(t *testing.T, c *project) {
 	c.compose("up", "-d")
 	for _, service := range []string{"broker", "consumer"} {
@@ -77,7 +76,7 @@ func rowsFlow(t *testing.T, c *project) {
 	}
 }
 
-// nothingShows: no password in the image, on a command line, in the
+// nothingShows: no password is in the image, on a command line, in the
 // environment or in a log.
 func nothingShows(t *testing.T, c *project) {
 	seen := c.docker("image", "inspect", c.image) + c.docker("history", "--no-trunc", c.image) + c.logs()
@@ -93,7 +92,7 @@ func nothingShows(t *testing.T, c *project) {
 			t.Errorf("the password of %s can be seen", role)
 		}
 	}
-	// Each container has its own only.
+	// Each container has only its own password.
 	if out, err := c.try("run", "--rm", "--no-deps", "-e", "NATS_USER=consumer", "-e", "NATS_PASSWORD_FILE=credentials/consumer/password",
 		"producer", "data/sample.csv"); err == nil {
 		t.Errorf("a producer reads the consumer's password: %s", out)
@@ -124,12 +123,12 @@ func manyProducers(t *testing.T, c *project) {
 		}
 		return len(ids) == 4
 	})
-	c.send("producer", "data/sample.csv", nil) // and once more, to hear that all before it is stored
+	c.send("producer", "data/sample.csv", nil) // once more, to wait until all copies are stored
 	c.proved("consumer", "data/sample.csv", nil)
 }
 
-// takeover: of three consumers the one that writes is killed, and another goes
-// on within two seconds.
+// takeover: the writer of three consumers is killed, and a standby takes over
+// within two seconds.
 func takeover(t *testing.T, c *project) {
 	c.compose("up", "-d", "--no-recreate", "--scale", "consumer=3", "consumer")
 	f := c.generate("takeover.csv", 100_000)
@@ -170,7 +169,7 @@ func takeover(t *testing.T, c *project) {
 	c.proved("consumer", "takeover.csv", f)
 }
 
-// labRuns: the lab in its one container, where it can name the holders.
+// labRuns: the lab in one container, where it can name the lock holders.
 func labRuns(t *testing.T, c *project) {
 	out := c.compose("run", "--rm", "lab", "--processes", "3", "--rows", "2", "--task", "300ms",
 		"--busy-timeout", "500ms", "--strategies", "direct,queued", "--format", "json")
@@ -188,8 +187,8 @@ func labRuns(t *testing.T, c *project) {
 	}
 }
 
-// countItself counts the rows by itself, in the database file that the
-// consumer's volume holds once it has stopped.
+// countItself counts the rows without the project's code, in the database file
+// of the consumer's volume after the consumer has stopped.
 func countItself(t *testing.T, c *project, consumer string) {
 	c.compose("stop", consumer)
 	if len(c.sent) == 0 {
@@ -204,7 +203,7 @@ func countItself(t *testing.T, c *project, consumer string) {
 	}
 }
 
-// nothingStays: what was made is gone.
+// nothingStays: containers, volumes and networks are removed.
 func nothingStays(t *testing.T, c *project) {
 	c.down()
 	for _, kind := range []string{"container", "volume", "network"} {

@@ -2,7 +2,7 @@ package e2e
 
 // The guarantee against kill -9: producer, consumer and broker are killed at
 // random moments and started again; then every row must be in the database
-// once, by the program's own proof and by a count that knows nothing of it.
+// once, by consumer verify and by a count that does not use the project's code.
 
 import (
 	"bytes"
@@ -61,8 +61,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// A crash is one round: a queue, a database, a file, and who is at work on
-// them.
+// A crash is one round: a queue, a database, a file and their processes.
 type crash struct {
 	t        *testing.T
 	rng      *rand.Rand
@@ -117,7 +116,7 @@ func (c *crash) start(name string) {
 	c.running[name] = p
 }
 
-// kill ends a process without a chance to say goodbye.
+// kill ends a process with SIGKILL.
 func (c *crash) kill(name string) {
 	p := c.running[name]
 	delete(c.running, name)
@@ -143,7 +142,7 @@ func (c *crash) killAtRandom() {
 		c.start(name)
 	}
 	for range crashKills {
-		// The moment of a crash is the one thing here that is left to time.
+		// The moment of a crash is random; nothing else here depends on time.
 		pause := time.NewTimer(time.Duration(10+c.rng.IntN(190)) * time.Millisecond)
 		<-pause.C
 		name := names[c.rng.IntN(len(names))]
@@ -152,8 +151,8 @@ func (c *crash) killAtRandom() {
 	}
 }
 
-// settle lets everything come to its end: the producer reports all rows as
-// stored, the consumer drains the queue.
+// settle waits until the producer reports all rows as stored and the consumer
+// has drained the queue.
 func (c *crash) settle() {
 	select {
 	case err := <-c.running["producer"].done:
@@ -202,8 +201,8 @@ func (c *crash) prove() {
 	}
 }
 
-// riders adds up the file with nothing of the project's own: encoding/csv over
-// the lines that were not rejected.
+// riders adds up the file without the project's code: encoding/csv over the
+// lines that were not rejected.
 func (c *crash) riders(db *sql.DB) (sum int) {
 	text, err := os.ReadFile(c.file)
 	if err != nil {

@@ -1,7 +1,7 @@
 package e2e
 
-// The script commands that look into a database, by nothing of the project's
-// own but the driver.
+// The script commands that read a database. They use the SQLite driver and none
+// of the project's code.
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func testContext() (context.Context, context.CancelFunc) {
 }
 
 func openDatabase(ts *testscript.TestScript, file string) *sql.DB {
-	// The scripts' processes write it meanwhile; this one only looks.
+	// Read-only: the processes of the script write to it meanwhile.
 	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(ts.MkAbs(file))+"?mode=ro&_pragma=busy_timeout(5000)")
 	ts.Check(err)
 	return db

@@ -83,8 +83,8 @@ func sourceText(t *testing.T) string {
 	return text.String()
 }
 
-// Each command of a document has the flags that it is shown with: with --help
-// added it prints its help, and a flag that it does not know is an error before.
+// Each command of a document knows the flags that it is shown with. The test adds
+// --help: the command then prints its help, unless an earlier flag is unknown.
 func TestDocumentedCommandsHaveTheirFlags(t *testing.T) {
 	command := regexp.MustCompile(`(?m)go run \./(broker|producer|consumer|contention|data/generate|internal/bench)\b([^#|>\n` + "`" + `]*)`)
 	for _, name := range documents {

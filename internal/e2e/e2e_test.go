@@ -66,8 +66,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// patience is how long a script waits for what must happen. It is long, for a
-// busy machine: only a failing test waits to its end.
+// patience is how long a script waits for an event. It is long because the
+// machine may be busy; only a failing test waits that long.
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -100,7 +100,7 @@ var binaries struct {
 func buildAll() (string, error) {
 	b := &binaries
 	b.once.Do(func() {
-		// Not the checkout's state: go build would ask git for it, which may refuse.
+		// Without -buildvcs=false go build runs git, which may refuse the checkout.
 		args := append([]string{"build", "-buildvcs=false", "-o", b.dir + string(filepath.Separator)}, raceFlag...)
 		build := exec.Command("go", append(args, "./broker", "./producer", "./consumer", "./contention", "./data/generate")...)
 		build.Dir = filepath.Join("..", "..")
@@ -183,8 +183,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// unshareFlags are those of unshare for a mount namespace of one's own. Who is
-// not root needs a user namespace for it.
+// unshareFlags are the flags of unshare for a new mount namespace. Without root
+// it needs a user namespace, too.
 func unshareFlags() string {
 	if os.Getuid() == 0 {
 		return "-m"
@@ -202,8 +202,8 @@ func canMount() (bool, error) {
 	return err == nil, nil
 }
 
-// freeAddress finds a port that no one has. Not one of those that the system
-// gives to outgoing connections, or it might be gone when it is needed.
+// freeAddress returns an address with a free port, outside the range of
+// outgoing connections: one of those could take the port before its user does.
 func freeAddress() (string, error) {
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
@@ -222,7 +222,7 @@ func refuse(ts *testscript.TestScript, bad bool, usage string) {
 	}
 }
 
-// poll asks until the answer is yes, or the deadline comes.
+// poll waits until yes returns true. It fails the script after d.
 func poll(ts *testscript.TestScript, d time.Duration, what string, yes func() bool) {
 	for end := time.Now().Add(d); !yes(); {
 		if time.Now().After(end) {

@@ -1,6 +1,6 @@
 package e2e
 
-// The script commands that make files no text archive can hold.
+// The script commands that make files which a text archive cannot hold.
 
 import (
 	"compress/gzip"

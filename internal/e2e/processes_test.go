@@ -21,7 +21,7 @@ import (
 
 type processesKey struct{}
 
-// processes are a script's, by name.
+// processes are the processes of a script, by name.
 type processes map[string]*process
 
 type process struct {
@@ -98,8 +98,8 @@ func lookPath(ts *testscript.TestScript, program string) (string, error) {
 	return exec.LookPath(program)
 }
 
-// environment is what a process started by exec would have. testscript keeps
-// that to itself, so what our commands need is named here.
+// environment returns the variables that the commands need. testscript does not
+// export the environment of exec.
 func environment(ts *testscript.TestScript) []string {
 	env := []string{}
 	for _, key := range []string{

@@ -1,6 +1,6 @@
 package e2e
 
-// The script commands that speak to the queue as any NATS client may.
+// The script commands that use the queue as any NATS client may.
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// message is what a script wants sent.
+// message returns the message that a script sends.
 func message(ts *testscript.TestScript, args []string, usage string) *nats.Msg {
 	m := &nats.Msg{Header: nats.Header{}}
 	for len(args) > 1 && args[0] == "-h" {
@@ -28,7 +28,7 @@ func message(ts *testscript.TestScript, args []string, usage string) *nats.Msg {
 	return m
 }
 
-// judge fails the script where the outcome is not as it says.
+// judge fails the script if err is not what neg asks for.
 func judge(ts *testscript.TestScript, neg bool, what string, err error) {
 	switch {
 	case neg && err == nil:

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// To hold a process and let it go on.
+// The signals that stop a process and continue it.
 const (
 	sigstop = syscall.SIGSTOP
 	sigcont = syscall.SIGCONT
