@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"turnstile/internal/cli"
+	"turnstile/internal/lab/report"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = flag.Bool("update", false, "write the golden file")
 
 func TestSpread(t *testing.T) {
 	for _, c := range []struct {
@@ -24,7 +25,6 @@ func TestSpread(t *testing.T) {
 		{[]float64{3, 1, 2}, spread{2, 1, 3}},
 		{[]float64{4, 1, 2, 3}, spread{2.5, 1, 4}},
 		{[]float64{7}, spread{7, 7, 7}},
-		{nil, spread{}},
 	} {
 		if got := spreadOf(c.values); got != c.want {
 			t.Errorf("%v: %v, want %v", c.values, got, c.want)
@@ -32,151 +32,128 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// The ratio is the median of the rounds' ratios, not the ratio of the medians.
-func TestRatiosAreOfTheSameRound(t *testing.T) {
-	ours := []sample{{seconds: 1}, {seconds: 10}, {seconds: 2}}
+// A ratio is the median of the rounds' ratios, not the ratio of the medians.
+func TestRatioIsOfTheSameRound(t *testing.T) {
+	one := []sample{{seconds: 1}, {seconds: 10}, {seconds: 2}}
 	other := []sample{{seconds: 3}, {seconds: 30}, {seconds: 20}}
-	if got, want := *ratios(other, ours), (spread{3, 3, 10}); got != want {
+	if got, want := ratio(other, one), (spread{3, 3, 10}); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-func TestSummaryTakesMediansAndTheHighestPeak(t *testing.T) {
-	small, large := int64(1), int64(2)
-	o := summarise("x", 100, []sample{
-		{seconds: 1, processes: []usage{{"a", 1, &large}, {"b", 5, nil}}},
-		{seconds: 3, processes: []usage{{"a", 3, &small}, {"b", 5, nil}}},
-		{seconds: 2, processes: []usage{{"a", 2, &small}, {"b", 5, nil}}},
+func TestSummaryHasMediansAndTheHighestPeak(t *testing.T) {
+	m := summarize("x", 100, []sample{
+		{seconds: 1, processes: []usage{{"a", 1, 20}, {"b", 5, 0}}},
+		{seconds: 3, processes: []usage{{"a", 3, 10}, {"b", 5, 0}}},
+		{seconds: 2, bytes: 9, processes: []usage{{"a", 2, 10}, {"b", 5, 0}}},
 	})
-	if o.Rate != 50 || o.CPU != 7 || *o.Processes[0].Peak != large || o.Processes[1].Peak != nil {
-		t.Errorf("got %+v", o)
+	if m.Rate != 50 || m.CPU != 7 || m.Bytes != 9 || m.Processes[0].Peak != 20 || m.Processes[1].Peak != 0 {
+		t.Errorf("got %+v", m)
 	}
 }
 
-func fixed() report {
-	peak := func(mib int64) *int64 { mib <<= 20; return &mib }
-	f := func(v float64) *float64 { return &v }
-	tr := func(strategy string, rate, worst, jain float64, lost int) trial {
-		t := trial{Strategy: strategy, Processes: 16, Asked: 1000, Stored: 1000 - lost, Lost: lost, Errors: map[string]int{}, Rate: rate, Fairness: &jain}
-		t.Wait.P50, t.Wait.Max = f(0.5), &worst
-		return t
+func TestLatencies(t *testing.T) {
+	first := time.Now()
+	var visible []time.Time
+	for i := range 101 {
+		visible = append(visible, first.Add(time.Duration(i*10+5)*time.Millisecond))
 	}
-	r := report{
-		At: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC), Load: f(7.5), Shell: "3.40.1", Pairs: 3,
-		Machine: machine{OS: "linux", Arch: "amd64", CPUs: 2, CPUModel: "a CPU", Memory: 8 << 30, Go: "go1.26", SQLite: "3.53", NATS: "2.15", Kernel: "6.1"},
-		Comparisons: []comparison{
-			{Name: "pipeline", Title: "pipeline against .import", Rows: 3_000_000, Rounds: 3, Note: "A note.", Outcomes: []outcome{
-				{Name: "pipeline", Seconds: spread{2, 1.9, 2.1}, Rate: 1.5e6, Stored: &spread{1.8, 1.8, 1.8}, Database: 60 << 20, CPU: 3.5, Processes: []usage{
-					{"producer", 0.5, peak(42)}, {"consumer", 2, peak(70)}, {"broker", 1, peak(210)},
-				}},
-				{Name: ".import", Seconds: spread{6.4, 6, 7}, Rate: 468750, Database: 440 << 20, CPU: 6, Processes: []usage{{"sqlite3", 6, nil}}, Ratio: &spread{3.2, 3, 3.4}},
-			}},
-			{Name: "pipeline", Title: "pipeline against .import", Rows: 300_000, Rounds: 3, Outcomes: []outcome{
-				{Name: "pipeline", Seconds: spread{0.3, 0.3, 0.3}, Rate: 1e6, Database: 6 << 20, CPU: 0.4, Processes: []usage{
-					{"producer", 0.1, peak(40)}, {"consumer", 0.2, peak(69)}, {"broker", 0.1, peak(100)},
-				}},
-			}},
-			{Name: "proof", Title: "proof", Rows: 3_000_000, Rounds: 3, Outcomes: []outcome{{Name: "verify", Seconds: spread{2, 2, 2}, Rate: 1.5e6}}},
-		},
-		Latencies:  []latency{{Offered: 1000, Rows: 5000, Published: 1000, Stored: 999, Visible: waits{5, 9.5, 20}, Queued: waits{1, 2, 3}, Poll: 1}, {Rows: 5000}},
-		Lab:        []trial{tr("direct", 2000, 5031, 0.5, 3), tr("no-timeout", 9000, 3, 0.9, 900), tr("short", 8000, 3000, 0.6, 0), tr("confirmed", 16000, 9, 1, 0)},
-		Benchmarks: []benchmark{{"store.Append", "1 ns/op"}},
+	visible[100] = visible[100].Add(995 * time.Millisecond)
+	got := latencies(visible, first, 100)
+	if got[0] != 50 || got[1] != 5 || got[2] != 5 || got[3] != 1000 {
+		t.Errorf("got %v", got)
 	}
-	r.Lab[0].Errors["5"] = 3
-	r.Targets = judge(r)
-	return r
 }
 
-func TestReport(t *testing.T) {
-	for name, markdown := range map[string]bool{"report.txt": false, "report.md": true} {
-		var got bytes.Buffer
-		if err := fixed().write(&got, markdown); err != nil {
-			t.Fatal(err)
+// The fastest strategy need not be fair, and one without a rate is none.
+func TestLabTargets(t *testing.T) {
+	trial := func(strategy string, rate, wait, fairness float64) report.Trial {
+		return report.Trial{Setting: report.Setting{Strategy: strategy}, Rate: rate, Wait: report.WaitStats{Max: &wait}, Fairness: &fairness}
+	}
+	b := &bench{}
+	b.labResult([][]report.Trial{{trial("confirmed", 600, 10, 1), trial("wal", 300, 2000, 0.3), trial("turns", 200, 100, 1)}})
+	for i, want := range []string{"3.00", "2.00", "1/200"} {
+		if got := b.result.Targets[i]; got.Measured != want || !got.Met {
+			t.Errorf("got %+v, want %s", got, want)
 		}
-		golden(t, name, got.Bytes())
+	}
+	b = &bench{}
+	b.labResult([][]report.Trial{{trial("confirmed", 600, 10, 1)}})
+	if got := b.result.Targets[0]; got.Met {
+		t.Errorf("met without a direct strategy: %+v", got)
 	}
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
+func TestText(t *testing.T) {
+	table := figures{Title: "at a pace", Columns: []string{"reached", "p99"}}
+	table.add("1000 rows/s", [][]float64{{999, 5.25}, {1000.5, 7}})
+	r := result{
+		At: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC), Load: "0.10", Shell: "3.40.1", Rounds: 2,
+		Machine: json.RawMessage(`{"cpus":2,"cpu_model":"a CPU","file_system":{"type":"ext4","fsync_us":250}}`),
+		Targets: []target{{"pipeline against .import", ">= 3", "3.20 (3.00-3.40)", true}, {"consumer verify", ">= 2 M rows/s", "1.50 M rows/s", false}},
+		Comparisons: []comparison{{"into SQLite", 3000, []measured{
+			{"pipeline", spread{2, 1.9, 2.1}, 1.5e6, spread{1, 1, 1}, 60 << 20, 3, []usage{{"producer", 1, 42 << 20}, {"consumer", 2, 70 << 20}}},
+			{"sqlite3 .import", spread{6.4, 6, 7}, 468750, spread{3.2, 3, 3.4}, 440 << 20, 6, []usage{{"sqlite3", 6, 0}}},
+		}}},
+		Tables: []figures{table},
+	}
+	var got bytes.Buffer
+	if err := r.text(&got); err != nil {
+		t.Fatal(err)
+	}
+	text := got.String()
+	golden := filepath.Join("testdata", "result.golden")
 	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
+		if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path)
+	want, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want = bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n")); !bytes.Equal(got, want) {
-		t.Errorf("%s: got\n%s", name, got)
+	if text != strings.ReplaceAll(string(want), "\r\n", "\n") {
+		t.Errorf("got\n%s", text)
 	}
 }
-
-// A target that is missed is called that, and what was not measured is neither
-// met nor missed.
-func TestTargetsAreJudged(t *testing.T) {
-	want := map[string]*bool{
-		"pipeline against .import": yes(), "database against .import's": yes(), "memory of each process, largest file": no(),
-		"published to visible, 1,000 rows/s, p99": yes(), "... its worst wait": yes(), "verify": no(), "consumer load against .import": nil,
-	}
-	for _, got := range fixed().Targets {
-		met, ok := want[got.What]
-		if ok && ((met == nil) != (got.Met == nil) || met != nil && *met != *got.Met) {
-			t.Errorf("%s: measured %q, met %v", got.What, got.Measured, got.Met)
-		}
-		delete(want, got.What)
-	}
-	if len(want) > 0 {
-		t.Errorf("not among the targets: %v", want)
-	}
-}
-
-func yes() *bool { b := true; return &b }
-func no() *bool  { b := false; return &b }
 
 func TestFlags(t *testing.T) {
-	for _, args := range [][]string{{"--only", "pipelin"}, {"--rows", "0"}, {"--pairs", "0"}, {"--seconds", "0"}, {"--format", "xml"}, {"x"}} {
-		err := execute(t.Context(), args, cli.Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}})
-		if cli.Status("bench", cli.Env{Stderr: &bytes.Buffer{}}, err, nil) != 2 {
+	for _, args := range [][]string{{"--only", "pipelin"}, {"--rows", "0"}, {"--rounds", "0"}, {"--format", "xml"}, {"x"}} {
+		env := cli.Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}
+		if err := run(t.Context(), args, env); cli.Status("bench", env, err, nil) != 2 {
 			t.Errorf("%v: %v, want exit status 2", args, err)
 		}
 	}
 }
 
-// TestMeasures runs the real programs on a small file: every figure is there,
-// and nothing is left behind.
+// TestMeasures runs the real programs on a small file. Nothing is left behind.
 func TestMeasures(t *testing.T) {
+	defer func(rates []int) { pacedRates = rates }(pacedRates)
+	pacedRates = []int{50}
 	dir := t.TempDir()
-	defer func(rates []int) { latencyRates = rates }(latencyRates)
-	latencyRates = []int{100, 0}
 	var out, log bytes.Buffer
-	args := []string{"--only", "plain,proof,latency", "--rows", "500,1000", "--pairs", "2", "--seconds", "1", "--dir", dir, "--format", "json"}
-	if err := execute(t.Context(), args, cli.Env{Stdout: &out, Stderr: &log}); err != nil {
+	args := []string{"--only", "load,stored,queue,paced", "--rows", "500", "--rounds", "1", "--quick", "--dir", dir, "--format", "json"}
+	if err := run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &log}); err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
-	var r report
+	var r result
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Comparisons) != 4 || len(r.Latencies) != len(latencyRates) || r.Machine.CPUs == 0 {
+	if len(r.Comparisons) != 3 || len(r.Tables) != 1 || len(r.Targets) < 4 || len(r.Machine) == 0 {
 		t.Fatalf("got %s", &out)
 	}
-	for _, o := range r.Comparisons[0].Outcomes {
-		if o.Seconds.Min <= 0 || o.Database == 0 || o.CPU <= 0 {
-			t.Errorf("a figure is missing: %+v", o)
+	for _, m := range r.Comparisons[0].Ways {
+		if m.Seconds.Min <= 0 || m.Bytes == 0 || m.CPU <= 0 {
+			t.Errorf("a figure is missing: %+v", m)
 		}
-	}
-	if l := r.Latencies[0]; l.Visible.P50 <= 0 || l.Visible.Max < l.Visible.P99 {
-		t.Errorf("latencies: %+v", l)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
-func TestAWrongResultIsNoMeasurement(t *testing.T) {
+func TestLostRowsAreNoMeasurement(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "two.db")
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -186,18 +163,10 @@ func TestAWrongResultIsNoMeasurement(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "CREATE TABLE ride (id); INSERT INTO ride VALUES (1), (2)"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := counted(t.Context(), path, "ride", 2); err != nil {
+	if _, err := countRows(t.Context(), path, "ride", 2); err != nil {
 		t.Error(err)
 	}
-	if _, err := counted(t.Context(), path, "ride", 3); err == nil || !strings.Contains(err.Error(), "has 2 rows, want 3") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// A process that fails is a failure of the run, with what it said.
-func TestAProcessThatFails(t *testing.T) {
-	_, _, _, err := run(t.Context(), command{name: "build", path: "go", args: []string{"build", "no-such-package"}})
-	if err == nil || !strings.Contains(err.Error(), "no-such-package") {
+	if _, err := countRows(t.Context(), path, "ride", 3); err == nil || !strings.Contains(err.Error(), "has 2 rows, want 3") {
 		t.Errorf("got %v", err)
 	}
 }

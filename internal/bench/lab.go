@@ -1,56 +1,101 @@
 package main
 
-// The lab: many processes, one database, with and without the queue.
+// Many processes and one database file: the queue against the direct strategies.
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
+
+	"turnstile/internal/lab/report"
 )
 
-// A trial is what contention --format json says of one.
-type trial struct {
-	Strategy    string         `json:"strategy"`
-	Processes   int            `json:"processes"`
-	Asked       int            `json:"asked"`
-	Stored      int            `json:"stored"`
-	Lost        int            `json:"lost"`
-	Unaccounted int            `json:"unaccounted"`
-	Errors      map[string]int `json:"errors"`
-	Rate        float64        `json:"rows_per_second"`
-	Wait        struct {
-		P50 *float64 `json:"p50"`
-		P99 *float64 `json:"p99"`
-		Max *float64 `json:"max"`
-	} `json:"wait_ms"`
-	PerProcess struct {
-		Min int `json:"min"`
-		Max int `json:"max"`
-	} `json:"per_process"`
-	Fairness *float64 `json:"fairness"`
+// labStrategies are confirmed, and the direct ones it is compared with.
+var labStrategies = []string{"confirmed", "direct", "wal", "immediate", "short", "turns"}
+
+// lab runs contention once a round: the trials of a ratio run within a minute.
+func (b *bench) lab(ctx context.Context) error {
+	rounds := [][]report.Trial{}
+	for range b.rounds {
+		err := b.fresh("", func(dir string) error {
+			_, out, err := b.finish(ctx, "", "contention", "--strategies", strings.Join(labStrategies, ","),
+				"--processes", "16", "--task", "0", "--for", fmt.Sprint(b.seconds, "s"), "--dir", dir, "--format", "json")
+			if err != nil {
+				return err
+			}
+			r, _, err := report.Read(bytes.NewReader(out))
+			if err != nil {
+				return err
+			}
+			rounds = append(rounds, r.Trials)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	b.labResult(rounds)
+	return nil
 }
 
-func (b *bench) lab(ctx context.Context) (err error) {
-	dir, err := b.scratch()
-	if err != nil {
-		return err
+func (b *bench) labResult(rounds [][]report.Trial) {
+	t := figures{Title: "16 processes, one row a transaction, no task", Columns: []string{"rows/s", "max wait ms", "Jain's index"}}
+	for _, name := range labStrategies {
+		var values [][]float64
+		for _, trials := range rounds {
+			s := trialOf(trials, name)
+			values = append(values, []float64{s.Rate, value(s.Wait.Max), value(s.Fairness)})
+		}
+		t.add(name, values)
 	}
-	defer func() { err = b.remove(dir, err) }()
-	if err := settle(); err != nil {
-		return err
+	b.result.Tables = append(b.result.Tables, t)
+
+	var fair, best, wait []float64
+	for _, trials := range rounds {
+		c, fastest := trialOf(trials, "confirmed"), fastestDirect(trials, 0)
+		fair = append(fair, divide(c.Rate, fastestDirect(trials, 0.9).Rate))
+		best = append(best, divide(c.Rate, fastest.Rate))
+		wait = append(wait, divide(value(fastest.Wait.Max), value(c.Wait.Max)))
 	}
-	_, _, out, err := run(ctx, command{name: "contention", path: b.path("contention"), args: []string{
-		"--strategies", "all", "--processes", "1,4,8,16", "--task", "0", "--for", fmt.Sprint(b.seconds, "s"), "--dir", dir, "--format", "json",
-	}})
-	if err != nil {
-		return err
+	b.target("confirmed against the fastest fair direct strategy, rows/s", ">= 2", spreadOf(fair).Median >= 2, spreadOf(fair).text(2))
+	b.target("confirmed against the fastest direct strategy, rows/s", ">= 1.2", spreadOf(best).Median >= 1.2, spreadOf(best).text(2))
+	b.target("max wait of confirmed against that strategy's", "<= 1/100", spreadOf(wait).Median >= 100, "1/"+spreadOf(wait).text(0))
+}
+
+func trialOf(trials []report.Trial, strategy string) report.Trial {
+	for _, t := range trials {
+		if t.Strategy == strategy {
+			return t
+		}
 	}
-	var doc struct {
-		Trials []trial `json:"trials"`
+	return report.Trial{}
+}
+
+// fastestDirect returns the direct trial with the most rows/s, of those whose
+// Jain's index is at least fairness.
+func fastestDirect(trials []report.Trial, fairness float64) (best report.Trial) {
+	for _, t := range trials {
+		if slices.Contains(labStrategies[1:], t.Strategy) && t.Rate > best.Rate && (fairness == 0 || value(t.Fairness) >= fairness) {
+			best = t
+		}
 	}
-	if err := json.Unmarshal(out, &doc); err != nil {
-		return fmt.Errorf("what contention wrote: %w", err)
+	return best
+}
+
+// value returns 0 for an unknown figure.
+func value(f *float64) float64 {
+	if f == nil {
+		return 0
 	}
-	b.report.Lab = doc.Trials
-	return nil
+	return *f
+}
+
+// divide returns 0 where there is nothing to compare with.
+func divide(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
 }

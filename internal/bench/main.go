@@ -1,9 +1,9 @@
 // Command bench measures turnstile against other ways to get rows into SQLite,
-// on this machine, in one run: go run ./internal/bench.
+// on this machine: go run ./internal/bench.
 //
-// It builds the commands and runs them as a user would; it looks into none of
-// them. What is compared runs in turn, A B A B, and the figure is the median of
-// the rounds' ratios: a machine that is busy beside slows both.
+// It builds the commands and runs them as a user does. Whatever is compared runs
+// in turn, and a ratio is the median of the ratios of the rounds: load from other
+// programs slows both sides of a ratio.
 package main
 
 import (
@@ -20,138 +20,153 @@ import (
 	"turnstile/internal/cli"
 )
 
-const head = `
+const help = `
 bench measures turnstile against other ways to get rows into SQLite.
 
 Usage: go run ./internal/bench [flags]
 
-  go run ./internal/bench                                      all of it, ten minutes or so
-  go run ./internal/bench --only pipeline,load --rows 300000
-  go run ./internal/bench --rows 300000,3000000,10000000       also ten million rows
-  go run ./internal/bench --list
+  go run ./internal/bench                        everything, about ten minutes
+  go run ./internal/bench --quick                everything, in under three minutes
+  go run ./internal/bench --only load,lab        parts of it
 `
 
 const manual = `
-The JSON document: {"machine" (contention about), "sqlite3" (the shell's
-version, "" without one), "at", "load_average" (before), "interrupted", "pairs", "comparisons",
-"latencies", "lab", "benchmarks", "targets"}. A figure of several runs is
-{"median", "min", "max"}. A ratio says how many times as long as the first of
-its comparison something took, in the same round.`
+The parts:
+  load    into SQLite: the pipeline (producer, broker, consumer), consumer load,
+          sqlite3's .import, and "bench plain", an ordinary Go program
+  stored  a file that is stored: consumer verify, and loading it again
+  memory  the peak memory of the pipeline's processes by the size of the file
+  queue   how many rows fit into a GiB of the queue
+  paced   producer --rate: is the pace held, and when is a row visible in SQLite
+  lab     contention with 16 processes: confirmed against the direct strategies
 
-// A bench is a run of measurements.
-type bench struct {
-	tools
-	pairs   int
-	rows    []int
-	seconds int    // of a trial that is measured by time
-	work    string // a folder on the disk to be measured
-	log     *slog.Logger
-	report  *report
-}
+The JSON document: {"machine" (contention about), "sqlite3" (version of the
+shell), "at", "load_average", "rounds", "interrupted", "targets", "comparisons",
+"tables"}. A figure of several rounds is {"median", "min", "max"}. A ratio is a
+way's seconds, divided by those of the comparison's first way in the same round.
+`
 
 type config struct {
-	bench
-	only   []string
-	dir    string
-	result *cli.Result
+	only    []string
+	rows    int
+	sizes   []int // of the memory part
+	rounds  int
+	seconds int // of a trial that has a duration
+	dir     string
+	output  *cli.Result
 }
 
-func main() { cli.Main("bench", execute, nil) }
+var parts = []struct {
+	name string
+	run  func(*bench, context.Context) error
+}{
+	{"load", (*bench).load},
+	{"stored", (*bench).stored},
+	{"memory", (*bench).memory},
+	{"queue", (*bench).queue},
+	{"paced", (*bench).paced},
+	{"lab", (*bench).lab},
+}
 
-func execute(ctx context.Context, args []string, env cli.Env) error {
-	c, done, err := parse(args, env)
-	if done || err != nil {
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func main() {
+	cli.Main("bench", cli.Dispatch(cli.Command{Run: run}, cli.Command{Name: "plain", Run: plain, Ours: true}), nil)
+}
+
+func run(ctx context.Context, args []string, env cli.Env) error {
+	c := config{sizes: []int{1_000_000, 3_000_000, 10_000_000}, seconds: 5}
+	f := cli.NewFlags("bench", help)
+	f.Manual(manual)
+	quick := f.Bool("quick", false, "smaller files, fewer rounds, shorter trials")
+	f.StringSliceVar(&c.only, "only", partNames(), "measure these `PARTS`; --help-all describes them\n")
+	f.IntVar(&c.rows, "rows", 3_000_000, "`N` rows in the file that is compared (--quick: 300000)")
+	f.IntVar(&c.rounds, "rounds", 5, "`N` rounds of each comparison (--quick: 3)")
+	f.StringVar(&c.dir, "dir", "var", "work in `DIR`, on the disk to be measured")
+	c.output = f.ResultFlags("text", "json")
+	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
-	r := &report{At: time.Now(), Load: loadAverage(), Pairs: c.pairs, Comparisons: []comparison{}, Latencies: []latency{}, Lab: []trial{}, Benchmarks: []benchmark{}}
-	c.report = r
-	err = c.measure(ctx)
+	if *quick {
+		c.sizes, c.seconds = []int{300_000, 1_000_000}, 2
+		if !f.Changed("rows") {
+			c.rows = 300_000
+		}
+		if !f.Changed("rounds") {
+			c.rounds = 3
+		}
+	}
+	if err := errors.Join(f.NoArgs(), c.output.Check(), c.check()); err != nil {
+		return err
+	}
+	b := &bench{config: c, log: cli.Logger(env, f.Verbose())}
+	b.result = result{At: time.Now(), Load: loadAverage(), Rounds: c.rounds}
+	err := b.measure(ctx)
 	if ctx.Err() != nil {
-		r.Interrupted, err = true, fmt.Errorf("%w: what was measured is shown", cli.ErrInterrupted)
+		b.result.Interrupted, err = true, cli.ErrInterrupted
 	}
-	r.Targets = judge(*r)
-	return errors.Join(c.result.Write(env, func(w io.Writer, _ bool) error {
-		if c.result.Format == "json" {
-			return cli.WriteJSON(w, r)
+	return errors.Join(c.output.Write(env, func(w io.Writer, _ bool) error {
+		if c.output.Format == "json" {
+			return cli.WriteJSON(w, b.result)
 		}
-		return r.write(w, c.result.Format == "markdown")
+		return b.result.text(w)
 	}), err)
-}
-
-func parse(args []string, env cli.Env) (c config, done bool, err error) {
-	f := cli.NewFlags("bench", head)
-	list := f.Bool("list", false, "say what can be measured")
-	f.StringSliceVar(&c.only, "only", names(), "measure these: `NAMES` with commas\n")
-	f.IntSliceVar(&c.rows, "rows", []int{300_000, 3_000_000}, "files of `N` rows")
-	f.IntVar(&c.pairs, "pairs", 5, "`N` rounds of each comparison")
-	f.IntVar(&c.seconds, "seconds", 5, "`N` seconds for each rate, and each trial of the lab")
-	f.StringVar(&c.dir, "dir", "var", "work in `DIR`, on the disk that is meant")
-	c.result = f.ResultFlags("text", "markdown", "json")
-	f.Manual(manual)
-	if done, err = f.Parse(args, env); done || err != nil {
-		return c, done, err
-	}
-	if *list {
-		return c, true, writeList(env.Stdout)
-	}
-	c.log = cli.Logger(env, f.Verbose())
-	return c, false, errors.Join(f.NoArgs(), c.result.Check(), c.check())
-}
-
-func writeList(w io.Writer) error {
-	for _, m := range measurements {
-		if _, err := fmt.Fprintf(w, "%-10s %s\n", m.name, m.says); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (c config) check() error {
 	for _, name := range c.only {
-		if !slices.Contains(names(), name) {
-			return cli.Usagef("one or more of "+strings.Join(names(), ","), "--only: there is no %q", name)
+		if !slices.Contains(partNames(), name) {
+			return cli.Usagef("one or more of "+strings.Join(partNames(), ","), "--only: there is no part %q", name)
 		}
 	}
 	switch {
-	case len(c.rows) == 0 || slices.Min(c.rows) < 1:
-		return cli.Usagef("for example --rows 300000", "--rows wants numbers of 1 or more")
-	case c.pairs < 1:
-		return cli.Usagef("for example --pairs 5", "--pairs is %d, want 1 or more", c.pairs)
-	case c.seconds < 1:
-		return cli.Usagef("for example --seconds 5", "--seconds is %d, want 1 or more", c.seconds)
+	case c.rows < 1:
+		return cli.Usagef("for example --rows 300000", "--rows is %d, want 1 or more", c.rows)
+	case c.rounds < 1:
+		return cli.Usagef("for example --rounds 5", "--rounds is %d, want 1 or more", c.rounds)
 	}
 	return nil
 }
 
-// measure does all that was asked for, until the first error: a run with a
-// wrong result is no measurement.
-func (c *config) measure(ctx context.Context) (err error) {
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+// A bench is one run.
+type bench struct {
+	config
+	programs
+	work   string // a folder on the disk to be measured
+	log    *slog.Logger
+	result result
+}
+
+// measure ends with the first error: a run that lost rows is no measurement.
+func (b *bench) measure(ctx context.Context) (err error) {
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	if c.work, err = os.MkdirTemp(c.dir, "bench-"); err != nil {
+	if b.work, err = os.MkdirTemp(b.dir, "bench-"); err != nil {
 		return err
 	}
-	defer func() { err = c.remove(c.work, err) }()
-	if c.tools, err = build(ctx, c.work); err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(b.work)) }()
+	if b.programs, err = build(ctx, b.work); err != nil {
 		return err
 	}
-	c.report.Shell = c.sqlite
-	if c.report.Machine, err = c.machine(ctx); err != nil {
+	if b.result.Shell = b.shellVersion; b.shell == "" {
+		b.log.Warn("there is no sqlite3 shell in PATH: .import is not measured")
+	}
+	_, b.result.Machine, err = b.finish(ctx, "", "contention", "about", "--dir", b.work, "--format", "json")
+	if err != nil {
 		return err
 	}
-	for _, m := range measurements {
-		if !slices.Contains(c.only, m.name) {
-			continue
-		}
-		if m.shell && c.shell == "" {
-			c.log.Warn("left out: there is no sqlite3 shell in PATH", "what", m.name)
-			c.report.LeftOut = append(c.report.LeftOut, m.name)
-			continue
-		}
-		if err := m.run(&c.bench, ctx); err != nil {
-			return err
+	for _, p := range parts {
+		if slices.Contains(b.only, p.name) {
+			b.log.Info("measure", "part", p.name)
+			if err := p.run(b, ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
 		}
 	}
 	return nil

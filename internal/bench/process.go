@@ -1,115 +1,215 @@
 package main
 
-// Processes: the commands as a user runs them, and what each of them took.
+// Processes: the commands as a user runs them, and what each of them used.
 
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	_ "modernc.org/sqlite" // counts the rows of every database
 )
 
-// A usage is what a process has used in all its life.
+// programs are the built commands and the sqlite3 shell.
+type programs struct {
+	folder              string
+	shell, shellVersion string // "" if there is none
+}
+
+func (p programs) path(name string) string {
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return filepath.Join(p.folder, name)
+}
+
+func build(ctx context.Context, folder string) (programs, error) {
+	p := programs{folder: folder}
+	args := []string{"build", "-o", folder + string(filepath.Separator)}
+	for _, pkg := range []string{"broker", "producer", "consumer", "contention", "data/generate", "internal/bench"} {
+		args = append(args, "turnstile/"+pkg)
+	}
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return p, fmt.Errorf("build the commands: %w\n%s", err, out)
+	}
+	shell, err := exec.LookPath("sqlite3")
+	if err != nil {
+		return p, nil // without the shell, .import is not measured
+	}
+	out, err := exec.CommandContext(ctx, shell, "--version").Output()
+	p.shell = shell
+	p.shellVersion, _, _ = strings.Cut(string(out), " ")
+	return p, err
+}
+
+// A usage is what one process used from start to exit.
 type usage struct {
 	Name string  `json:"name"`
 	CPU  float64 `json:"cpu_seconds"` // user and system
-	Peak *int64  `json:"peak_bytes"`  // most memory in RAM at once; null where the system does not say
+	Peak int64   `json:"peak_bytes"`  // resident memory; 0 if unknown
 }
 
-// A command is what to run.
-type command struct {
-	name  string // for the report
-	path  string
-	args  []string
-	env   []string // beside our own
-	stdin string
-}
-
-// A process is a command under way.
+// A process is a running command.
 type process struct {
 	name     string
 	cmd      *exec.Cmd
-	out, err tail
-	killed   bool
+	out, err bytes.Buffer
 }
 
-func start(ctx context.Context, c command) (*process, error) {
-	p := &process{name: c.name, cmd: exec.CommandContext(ctx, c.path, c.args...)}
-	p.out.most, p.err.most = 16<<20, 4<<10
-	p.cmd.Stdin = strings.NewReader(c.stdin)
+// start starts a command. Its name is that of the program and, for a
+// subcommand, of its first argument.
+func (b *bench) start(ctx context.Context, stdin, program string, args ...string) (*process, error) {
+	path := program
+	if !filepath.IsAbs(program) {
+		path = b.path(program)
+	}
+	p := &process{name: filepath.Base(program), cmd: exec.CommandContext(ctx, path, args...)}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && !strings.Contains(args[0], ".") {
+		p.name += " " + args[0]
+	}
+	p.cmd.Stdin = strings.NewReader(stdin)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
-	p.cmd.Env = append(os.Environ(), c.env...)
-	p.cmd.Cancel = p.interrupt
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(os.Interrupt) }
 	p.cmd.WaitDelay = 10 * time.Second
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.name, err)
+		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 	return p, nil
 }
 
-// interrupt asks a process to end. Where the system can't ask, it is killed.
-func (p *process) interrupt() error {
-	if err := p.cmd.Process.Signal(os.Interrupt); err == nil || errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	p.killed = true
-	return p.cmd.Process.Kill()
-}
-
-// stop ends a process that would run for ever.
+// stop interrupts a process that does not end by itself.
 func (p *process) stop() (usage, error) {
-	if err := p.interrupt(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return usage{}, fmt.Errorf("stop %s: %w", p.name, err)
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return usage{}, errors.Join(err, p.cmd.Process.Kill(), p.cmd.Wait())
 	}
 	return p.wait()
 }
 
 func (p *process) wait() (usage, error) {
-	if err := p.cmd.Wait(); err != nil && !p.killed {
-		return usage{}, fmt.Errorf("%s: %w\n%s", p.name, err, p.err.String())
+	if err := p.cmd.Wait(); err != nil {
+		return usage{}, fmt.Errorf("%s: %w\n%s", p.name, err, p.err.Bytes()[max(0, p.err.Len()-4096):])
 	}
 	state := p.cmd.ProcessState
 	return usage{p.name, (state.UserTime() + state.SystemTime()).Seconds(), peak(state)}, nil
 }
 
-// run runs a command to its end and times it.
-func run(ctx context.Context, c command) (seconds float64, u usage, out []byte, err error) {
-	began := time.Now()
-	p, err := start(ctx, c)
+// finish runs a command to its end.
+func (b *bench) finish(ctx context.Context, stdin, program string, args ...string) (usage, []byte, error) {
+	p, err := b.start(ctx, stdin, program, args...)
 	if err != nil {
-		return 0, u, nil, err
+		return usage{}, nil, err
 	}
-	u, err = p.wait()
-	return time.Since(began).Seconds(), u, p.out.Bytes(), err
+	u, err := p.wait()
+	return u, p.out.Bytes(), err
 }
 
-// A tail keeps the last bytes that are written to it.
-type tail struct {
-	mu   sync.Mutex // guards buf
-	buf  bytes.Buffer
-	most int
+// withBroker calls run while a broker with an empty queue runs, and returns what
+// the broker used.
+func (b *bench) withBroker(ctx context.Context, dir string, run func(address string) error) (u usage, err error) {
+	address, err := freeAddress()
+	if err != nil {
+		return u, err
+	}
+	monitor, err := freeAddress()
+	if err != nil {
+		return u, err
+	}
+	p, err := b.start(ctx, "", "broker", "--listen", address, "--monitor", monitor, "--store", filepath.Join(dir, "queue"))
+	if err != nil {
+		return u, err
+	}
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		_, _, err = b.finish(ctx, "", "broker", "healthcheck", "--monitor", monitor)
+		if err == nil || ctx.Err() != nil || time.Since(began) > 10*time.Second {
+			break
+		}
+	}
+	if err == nil {
+		err = run(address)
+	}
+	u, stopErr := p.stop()
+	return u, errors.Join(err, stopErr)
 }
 
-var _ io.Writer = (*tail)(nil)
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf.Write(b)
-	t.buf.Next(max(0, t.buf.Len()-t.most))
-	return len(b), nil
+// freeAddress returns a port that was free a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
-func (t *tail) Bytes() []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return bytes.Clone(t.buf.Bytes())
+// file generates a file of rows, once for each size.
+func (b *bench) file(ctx context.Context, rows int) (string, error) {
+	path := filepath.Join(b.work, fmt.Sprintf("mta-%d.csv", rows))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	_, _, err := b.finish(ctx, "", "generate", "--rows", strconv.Itoa(rows), "--output", path)
+	return path, err
 }
 
-func (t *tail) String() string { return string(t.Bytes()) }
+// fresh calls run with an empty folder, after the file is in the page cache and
+// earlier writes are on the disk: no run pays for the one before.
+func (b *bench) fresh(file string, run func(dir string) error) (err error) {
+	dir, err := os.MkdirTemp(b.work, "run-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if file != "" {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	flushDisk()
+	return run(dir)
+}
+
+// countRows checks that a table has all rows, and returns the bytes of the
+// database and its WAL.
+func countRows(ctx context.Context, path, table string, want int) (bytes int64, err error) {
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(path + suffix); err == nil {
+			bytes += info.Size()
+		}
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	got := 0
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&got); err != nil {
+		return 0, fmt.Errorf("count the rows of %s: %w", path, err)
+	}
+	if got != want {
+		return 0, fmt.Errorf("%s has %d rows, want %d", path, got, want)
+	}
+	return bytes, nil
+}
+
+// loadAverage returns how many programs wanted a processor in the last minute,
+// or "" if it is unknown.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
+}

@@ -4,8 +4,6 @@ package main
 
 import "os"
 
-// peak is not known here.
-func peak(*os.ProcessState) *int64 { return nil }
+func peak(*os.ProcessState) int64 { return 0 }
 
-// settle can't be asked for here.
-func settle() error { return nil }
+func flushDisk() {}

@@ -46,10 +46,8 @@ var mayImport = map[string][]string{
 	"internal/natsd/natsdtest": {"internal/natsd"}, // for tests
 
 	// These run the built commands.
-	"internal/bench":         {"internal/cli"},
-	"internal/bench/plain":   {"internal/cli"},
-	"internal/bench/latency": {"internal/cli"},
-	"internal/e2e":           nil,
+	"internal/bench": {"internal/cli", "internal/lab/report"},
+	"internal/e2e":   nil,
 
 	"broker":        all,
 	"producer":      all,
