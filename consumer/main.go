@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"turnstile/internal/cli"
 	"turnstile/internal/store"
@@ -39,7 +40,7 @@ Usage: consumer healthcheck [flags]
   consumer healthcheck && echo healthy
 
 A hot standby is healthy, too: another consumer writes. Exit status 1 if no
-consumer writes: none runs, or it waits for a broker.
+consumer writes, because none runs, it waits for a broker, or it is stopped.
 `
 
 // healthcheck is for containers that have no shell.
@@ -52,9 +53,13 @@ func healthcheck(_ context.Context, args []string, env cli.Env) error {
 	if err := f.NoArgs(); err != nil {
 		return err
 	}
-	writer, err := store.HasWriter(*db)
+	writer, holder, err := store.HasWriter(*db)
 	if err != nil {
 		return err
+	}
+	if writer && holderState(holder).Halted() {
+		return cli.WithHint(fmt.Errorf("the consumer that writes to %s is stopped: process %d, the writer since %s",
+			*db, holder.PID, holder.Since.Local().Format(time.DateTime)), haltedHint(holder))
 	}
 	if !writer {
 		return cli.WithHint(fmt.Errorf("no consumer writes to %s", *db), "start one, or read its log: it may wait for a broker")

@@ -233,35 +233,3 @@ func (r *receiver) close() error {
 	r.wg.Wait()
 	return errors.Join(r.err, r.requests.Close(), r.reader.Close())
 }
-
-// A writer is an open database with its writer's lock.
-type writer struct {
-	*store.DB
-	lock   *store.WriterLock
-	waited bool      // another process held the lock
-	since  time.Time // when this process took the lock
-}
-
-// openWriter takes the writer's lock, waiting while another process holds it,
-// and then opens the database. Without the lock, opening the database would
-// allow a second writer.
-func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
-	w := &writer{}
-	lock, err := store.Lock(ctx, path, func() {
-		w.waited = true
-		log.Info("another process writes to this database; standing by", "db", path)
-	})
-	if err != nil {
-		return nil, err
-	}
-	w.lock, w.since = lock, time.Now()
-	warn := func(err error) { log.Warn(err.Error(), "hint", hint(err)) }
-	if w.DB, err = store.Open(ctx, path, store.Options{Log: log, Warn: warn}); err != nil {
-		return nil, errors.Join(err, lock.Unlock())
-	}
-	return w, nil
-}
-
-// Close closes the database and then releases the lock. In the other order the
-// next writer could open the database while this one still has it open.
-func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock()) }

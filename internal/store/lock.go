@@ -11,9 +11,15 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockEvery is how often a standby tries to take the lock. It bounds the time
-// of a takeover.
-const lockEvery = 5 * time.Millisecond
+const (
+	lockEvery    = 100 * time.Millisecond // how often a standby tries to take the lock
+	reportEvery  = time.Second            // how often Lock calls waiting
+	lockEveryNew = 10 * time.Millisecond  // as lockEvery, before it is a standby
+)
+
+// standbyAfter is how long Lock tries before it calls itself a standby.
+// HasWriter takes the lock for a moment and is no writer. Tests shorten it.
+var standbyAfter = time.Second
 
 // A WriterLock makes its process the one writer of a database. It locks a file
 // beside the database, never the database itself: closing a second descriptor
@@ -23,27 +29,73 @@ const lockEvery = 5 * time.Millisecond
 // reference to the lock: one that is garbage collected is released.
 type WriterLock struct{ file *flock.Flock }
 
+// A Holder is the process that holds a writer's lock, as it wrote it to the
+// lock file. It is zero if the file cannot be read.
+type Holder struct {
+	Host  string
+	PID   int // in its own PID namespace
+	Since time.Time
+}
+
 // Lock takes the writer's lock of the database at path. While another process
 // holds it, Lock waits until that process releases it or ends, or until ctx
-// ends. Lock calls waiting once if it has to wait.
-func Lock(ctx context.Context, path string, waiting func()) (*WriterLock, error) {
+// ends. After a second Lock calls waiting, and again every second.
+func Lock(ctx context.Context, path string, waiting func(Holder)) (*WriterLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	path = resolveLink(path)
-	l := &WriterLock{flock.New(path+".lock", flock.SetPermissions(0o644))}
-	locked, err := l.file.TryLock()
-	if err == nil && !locked {
-		waiting()
-		locked, err = l.file.TryLockContext(ctx, lockEvery)
+	file := resolveLink(path) + ".lock"
+	l := &WriterLock{flock.New(file, flock.SetPermissions(0o644))}
+	if err := l.wait(ctx, waiting); err != nil {
+		return nil, fmt.Errorf("store: lock %s: %w", file, err)
 	}
-	if err == nil && !locked {
-		err = errors.New("another process holds it")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store: lock %s.lock: %w", path, err)
-	}
+	l.sign()
 	return l, nil
+}
+
+func (l *WriterLock) wait(ctx context.Context, waiting func(Holder)) error {
+	every, report := lockEveryNew, time.Now().Add(standbyAfter)
+	for {
+		locked, err := l.file.TryLock()
+		if err != nil || locked {
+			return err
+		}
+		if now := time.Now(); !now.Before(report) {
+			waiting(readHolder(l.file.Path()))
+			every, report = lockEvery, now.Add(reportEvery)
+		}
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// sign writes the holder to the lock file. It is for people only, and a failure
+// is no reason not to write.
+func (l *WriterLock) sign() {
+	host, err := os.Hostname()
+	if err != nil {
+		return
+	}
+	text := fmt.Sprintf("%s %d %s\n", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339))
+	_ = os.WriteFile(l.file.Path(), []byte(text), 0o644) // see above
+}
+
+func readHolder(file string) (h Holder) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Holder{}
+	}
+	var since string
+	if _, err := fmt.Sscan(string(text), &h.Host, &h.PID, &since); err != nil {
+		return Holder{}
+	}
+	if h.Since, err = time.Parse(time.RFC3339, since); err != nil {
+		return Holder{}
+	}
+	return h
 }
 
 // Unlock releases the lock. The file stays: if it were removed, two processes
@@ -51,16 +103,19 @@ func Lock(ctx context.Context, path string, waiting func()) (*WriterLock, error)
 func (l *WriterLock) Unlock() error { return l.file.Unlock() }
 
 // HasWriter reports whether a process holds the writer's lock of the database
-// at path. It creates no file.
-func HasWriter(path string) (bool, error) {
+// at path, and which. It creates no file.
+func HasWriter(path string) (bool, Holder, error) {
 	file := resolveLink(path) + ".lock"
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return false, Holder{}, nil
 	}
 	l := flock.New(file, flock.SetFlag(os.O_RDONLY))
 	free, err := l.TryRLock()
 	if err = errors.Join(err, l.Unlock()); err != nil {
-		return false, fmt.Errorf("store: lock %s: %w", file, err)
+		return false, Holder{}, fmt.Errorf("store: lock %s: %w", file, err)
 	}
-	return !free, nil
+	if free {
+		return false, Holder{}, nil
+	}
+	return true, readHolder(file), nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,14 +147,17 @@ func TestCreate(t *testing.T) {
 
 func TestLockIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
-	first, err := Lock(t.Context(), path, func() { t.Error("nobody has the lock") })
+	first, err := Lock(t.Context(), path, func(Holder) { t.Error("nobody holds the lock") })
 	if err != nil {
 		t.Fatal(err)
 	}
+	standbyAfter = time.Millisecond
+	defer func() { standbyAfter = time.Second }()
 	waiting := make(chan struct{})
+	var once sync.Once
 	got := make(chan error, 1)
 	go func() {
-		second, err := Lock(t.Context(), path, func() { close(waiting) })
+		second, err := Lock(t.Context(), path, func(Holder) { once.Do(func() { close(waiting) }) })
 		if err == nil {
 			err = second.Unlock()
 		}
@@ -173,12 +177,12 @@ func TestLockIsExclusive(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	third, err := Lock(t.Context(), path, func() {})
+	third, err := Lock(t.Context(), path, func(Holder) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer third.Unlock()
-	if _, err := Lock(ctx, path, func() {}); !errors.Is(err, context.Canceled) {
+	if _, err := Lock(ctx, path, func(Holder) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled wait: %v", err)
 	}
 }
@@ -194,12 +198,12 @@ func TestLockByAnotherName(t *testing.T) {
 		}
 		t.Skipf("SKIPPED: this Windows makes no symbolic links: %v", err)
 	}
-	lock, err := Lock(t.Context(), path, func() {})
+	lock, err := Lock(t.Context(), path, func(Holder) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := Lock(ctx, link, cancel); !errors.Is(err, context.Canceled) {
+	if _, err := Lock(ctx, link, func(Holder) { cancel() }); !errors.Is(err, context.Canceled) {
 		t.Errorf("two have the lock of one database: %v", err)
 	}
 	if err := lock.Unlock(); err != nil {

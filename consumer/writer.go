@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"turnstile/internal/locks"
+	"turnstile/internal/store"
+)
+
+// A writer is an open database with its writer's lock.
+type writer struct {
+	*store.DB
+	lock   *store.WriterLock
+	waited bool      // another process held the lock
+	since  time.Time // when this process took the lock
+}
+
+// busyTimeout is how long SQLite retries while the database is locked. Tests
+// shorten it.
+var busyTimeout = 5 * time.Second
+
+// openRetryEvery is the pause between two attempts to open a locked database.
+const openRetryEvery = 250 * time.Millisecond
+
+// openWriter takes the writer's lock, waiting while another process holds it,
+// and then opens the database. Without the lock, opening the database would
+// allow a second writer. While another program locks the database, openWriter
+// retries, as a writer does that has it open.
+func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
+	if err := store.CheckPath(path); err != nil {
+		return nil, err
+	}
+	standby := &standbyLog{log: log, path: path}
+	lock, err := store.Lock(ctx, path, standby.waiting)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{lock: lock, waited: standby.waits, since: time.Now()}
+	options := store.Options{
+		Log: log, BusyTimeout: busyTimeout,
+		Warn: func(err error) { log.Warn(err.Error(), "hint", hint(err)) },
+	}
+	for attempt := 1; ; attempt++ {
+		w.DB, err = store.Open(ctx, path, options)
+		if err == nil {
+			return w, nil
+		}
+		if !store.IsTransient(err) {
+			return nil, errors.Join(err, lock.Unlock())
+		}
+		if attempt == 1 {
+			log.Warn("cannot open the database, retrying", "error", err, "hint", "find the process that locks it: contention watch "+path)
+		}
+		select {
+		case <-time.After(openRetryEvery):
+		case <-ctx.Done():
+			return nil, errors.Join(err, lock.Unlock())
+		}
+	}
+}
+
+// Close closes the database and then releases the lock. In the other order the
+// next writer could open the database while this one still has it open.
+func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock()) }
+
+// A standbyLog logs which process holds the writer's lock while this one waits.
+type standbyLog struct {
+	log    *slog.Logger
+	path   string
+	waits  bool
+	halted bool // logged already
+}
+
+func (s *standbyLog) waiting(h store.Holder) {
+	state := holderState(h)
+	if !s.waits {
+		s.waits = true
+		attributes := []any{"db", s.path}
+		if h.PID != 0 {
+			attributes = append(attributes, "writer", holderName(h), "since", h.Since.Local().Format(time.DateTime))
+		}
+		if state != "" {
+			attributes = append(attributes, "state", string(state))
+		}
+		s.log.Info("another process writes to this database; standing by", attributes...)
+	}
+	if state.Halted() && !s.halted {
+		s.log.Warn("the writer is stopped and keeps the lock", "writer", holderName(h), "hint", haltedHint(h))
+	}
+	s.halted = state.Halted()
+}
+
+func holderName(h store.Holder) string { return fmt.Sprintf("%s/%d", h.Host, h.PID) }
+
+// holderState returns the state of the process, or "" if it runs on another
+// host or in another container.
+func holderState(h store.Holder) locks.State {
+	if host, err := os.Hostname(); err != nil || host != h.Host {
+		return ""
+	}
+	return locks.Describe(h.PID).State
+}
+
+func haltedHint(h store.Holder) string {
+	return fmt.Sprintf("let it continue: kill -CONT %d; or end it: kill -KILL %d", h.PID, h.PID)
+}
