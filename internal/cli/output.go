@@ -7,11 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/lmittmann/tint"
+	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
@@ -95,3 +100,115 @@ func Terminal(w any) bool {
 // Colour says whether w shows colour: a terminal, unless NO_COLOR is set
 // (no-color.org).
 func Colour(w io.Writer) bool { return Terminal(w) && os.Getenv("NO_COLOR") == "" }
+
+// Logs: slog's text on stderr, shortened for a person to read.
+
+// Logger logs to stderr: on a terminal for a person, elsewhere as key=value for
+// a program, the level only where it is not INFO. With verbose, debug messages
+// too.
+func Logger(env Env, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	if Terminal(env.Stderr) {
+		return slog.New(tint.NewTextHandler(env.Stderr, &tint.Options{
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: rounded,
+		}))
+	}
+	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten}))
+}
+
+// shorten is what of a line a person can do without.
+func shorten(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+		return slog.String(a.Key, a.Value.Time().Format("2006-01-02T15:04:05.000"))
+	}
+	return rounded(groups, a)
+}
+
+// rounded takes away INFO, and of times what is below a tenth of a millisecond.
+func rounded(groups []string, a slog.Attr) slog.Attr {
+	switch {
+	case len(groups) == 0 && a.Key == slog.LevelKey && a.Value.Any() == slog.LevelInfo:
+		return slog.Attr{}
+	case a.Value.Kind() == slog.KindDuration:
+		return slog.String(a.Key, a.Value.Duration().Round(100*time.Microsecond).String())
+	}
+	return a
+}
+
+// Discard is a logger for those who want none.
+func Discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// Progress of long work: a bar with rate and time left on a terminal, a log
+// line now and then elsewhere.
+
+// A Progress shows how far long work has come. Its methods may be called from
+// any goroutine, as often as one likes: it draws a few times a second.
+type Progress struct {
+	mu    sync.Mutex // guards all below
+	bar   *progressbar.ProgressBar
+	log   *slog.Logger
+	total int64
+	start time.Time
+	next  time.Time
+}
+
+// everyLog is how often a log line says how far it is: the work that ends
+// sooner says nothing.
+const everyLog = 5 * time.Second
+
+// NewProgress starts a progress of total bytes (-1: not known).
+func NewProgress(env Env, log *slog.Logger, what string, total int64) *Progress {
+	now := time.Now()
+	p := &Progress{log: log.With("what", what), total: total, start: now, next: now.Add(everyLog)}
+	if Terminal(env.Stderr) {
+		p.bar = progressbar.NewOptions64(total,
+			progressbar.OptionSetWriter(env.Stderr),
+			progressbar.OptionSetDescription(what),
+			progressbar.OptionShowBytes(true),
+			progressbar.OptionSetPredictTime(true),
+			progressbar.OptionFullWidth(),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	return p
+}
+
+// Set says how many bytes are done, and how many rows that is.
+func (p *Progress) Set(bytes, rows int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		if err := p.bar.Set64(bytes); err != nil {
+			p.log.Debug("progress bar", "error", err)
+		}
+		return
+	}
+	now := time.Now()
+	if now.Before(p.next) {
+		return
+	}
+	p.next = now.Add(everyLog)
+	done := "?"
+	if p.total > 0 {
+		done = fmt.Sprintf("%.0f%%", 100*float64(bytes)/float64(p.total))
+	}
+	p.log.Info("progress", "done", done, "rows", rows,
+		"rows_per_second", int64(float64(rows)/now.Sub(p.start).Seconds()))
+}
+
+// Done takes the bar away, so that what is printed next stands alone.
+func (p *Progress) Done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar == nil {
+		return
+	}
+	if err := p.bar.Finish(); err != nil {
+		p.log.Debug("progress bar", "error", err)
+	}
+	p.bar = nil
+}

@@ -11,10 +11,13 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -196,4 +199,69 @@ func dialable(a net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return (&url.URL{Host: a.String()}).Host
+}
+
+// TLS for clients. Brokers among themselves have theirs in the file.
+
+// TLS names the files of the server's certificate.
+type TLS struct {
+	Cert, Key string // the server's; "" for no TLS
+	CA        string // who signs the certificates that clients must show; "": they show none
+}
+
+// handshakeWithin is long, for a busy machine; a client that says nothing is
+// still cut off.
+const handshakeWithin = 5 // seconds
+
+func (t TLS) apply(o *server.Options) error {
+	if t == (TLS{}) {
+		return nil
+	}
+	if t.Cert == "" || t.Key == "" {
+		return &TLSError{ErrKeyPair}
+	}
+	config, err := server.GenTLSConfig(&server.TLSConfigOpts{
+		CertFile: t.Cert, KeyFile: t.Key, CaFile: t.CA, Verify: t.CA != "",
+	})
+	if err != nil {
+		return &TLSError{err}
+	}
+	o.TLS, o.TLSConfig, o.TLSTimeout = true, config, handshakeWithin
+	o.TLSVerify, o.TLSCaCert = t.CA != "", t.CA
+	return nil
+}
+
+// The store's folder and the lock that keeps a second server off it.
+
+// lockStore makes the folder if need be, and locks it. The lock is the
+// kernel's: it ends with the process, however that ends, so that a killed
+// broker never stands in the way of the next one.
+func lockStore(store string) (*flock.Flock, error) {
+	if store == "" {
+		return nil, &StoreError{`""`, errors.New("no folder given")}
+	}
+	if err := os.MkdirAll(store, 0o700); err != nil {
+		return nil, &StoreError{store, err}
+	}
+	lock := flock.New(filepath.Join(store, "turnstile.lock"))
+	switch ok, err := lock.TryLock(); {
+	case err != nil:
+		return nil, &StoreError{store, err}
+	case !ok:
+		return nil, &StoreError{store, ErrStoreInUse}
+	}
+	if err := writable(store); err != nil {
+		return nil, errors.Join(&StoreError{store, err}, lock.Unlock())
+	}
+	return lock, nil
+}
+
+// writable finds out by writing: a lock file that is there already can be
+// locked in a folder that may only be read.
+func writable(store string) error {
+	f, err := os.CreateTemp(store, "turnstile-probe-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
