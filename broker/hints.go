@@ -30,7 +30,10 @@ func hint(err error) string {
 		}
 		return "use a writable folder with --store"
 	case *natsd.FileError:
-		if !errors.Is(e.Err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(e.Err, natsd.ErrNotStrict):
+			return "remove that setting from the file"
+		case !errors.Is(e.Err, fs.ErrNotExist):
 			return "it is a file of nats-server: https://docs.nats.io/running-a-nats-service/configuration"
 		}
 	case *natsd.AuthError:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func credentials(t *testing.T) string {
@@ -40,8 +41,8 @@ func TestNobodyWithoutPassword(t *testing.T) {
 		"no name":       nats.Name("test"),
 		"no password":   nats.UserInfo("producer", ""),
 		"other's":       nats.UserInfo("consumer", password(t, dir, "producer")),
-		"a hash":        nats.UserInfo("producer", must(os.ReadFile(brokerFile(dir, "producer")))(t)),
-		"the brokers'":  nats.UserInfo("cluster", must(os.ReadFile(brokerFile(dir, "cluster")))(t)),
+		"a hash":        nats.UserInfo("producer", string(must(os.ReadFile(brokerFile(dir, "producer")))(t))),
+		"the brokers'":  nats.UserInfo("cluster", string(must(os.ReadFile(brokerFile(dir, "cluster")))(t))),
 		"broker itself": nats.UserInfo("broker", ""),
 	} {
 		if nc, err := nats.Connect(s.URL(), option); err == nil {
@@ -58,13 +59,13 @@ func TestNobodyWithoutPassword(t *testing.T) {
 	nc.Close()
 }
 
-func must(b []byte, err error) func(*testing.T) string {
-	return func(t *testing.T) string {
+func must[V any](v V, err error) func(*testing.T) V {
+	return func(t *testing.T) V {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(b)
+		return v
 	}
 }
 
@@ -129,6 +130,51 @@ func tried(t *testing.T, s *Server, dir, role, act, subject string) bool {
 	return nc.LastError() == nil // errors come before the answer to the flush
 }
 
+// TestReplySubjectIsNoRequest publishes rows whose acknowledgement would go to
+// a subject of the JetStream API. The server must not act on it.
+func TestReplySubjectIsNoRequest(t *testing.T) {
+	dir := credentials(t)
+	s := started(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
+	own, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	js := must(jetstream.New(own))(t)
+	queue := must(js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "MTA", Subjects: []string{"mta.ridership.>"}}))(t)
+	must(js.CreateConsumer(t.Context(), "MTA", jetstream.ConsumerConfig{Durable: "writer", AckPolicy: jetstream.AckExplicitPolicy}))(t)
+	must(js.Publish(t.Context(), "mta.ridership.a", []byte("row")))(t)
+	for _, role := range Roles() {
+		if role == clusterRole {
+			continue // no client's
+		}
+		nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		for _, reply := range []string{
+			"$JS.API.STREAM.PURGE.MTA", "$JS.API.STREAM.DELETE.MTA", "$JS.API.STREAM.UPDATE.MTA",
+			"$JS.API.CONSUMER.DELETE.MTA.writer", "$JS.API.STREAM.MSG.DELETE.MTA", "$JS.ACK.MTA.writer.1.1.1.1.0",
+		} {
+			for _, subject := range []string{"mta.ridership.a", "mta.now.a", "$JS.API.STREAM.INFO.MTA"} {
+				if err := errors.Join(nc.PublishRequest(subject, reply, nil), nc.FlushTimeout(10*time.Second)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	must(js.Publish(t.Context(), "mta.ridership.a", []byte("row")))(t) // stored after all of them
+	info := must(queue.Info(t.Context()))(t)
+	if info.State.FirstSeq != 1 || info.State.NumDeleted != 0 || info.State.Msgs < 2 {
+		t.Errorf("the stream has changed: %+v", info.State)
+	}
+	if c := must(queue.Consumer(t.Context(), "writer"))(t).CachedInfo(); c.AckFloor.Stream != 0 {
+		t.Errorf("a message was acknowledged: %+v", c.AckFloor)
+	}
+}
+
 // A monitor sees how the server does.
 func TestMonitorIsAnswered(t *testing.T) {
 	dir := credentials(t)
@@ -162,7 +208,7 @@ func TestCredentialsAreMadeOnce(t *testing.T) {
 		if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
 			t.Errorf("%s: %v", f, info.Mode())
 		}
-		if f != clientFile(dir, "producer") && strings.Contains(must(os.ReadFile(f))(t), before) {
+		if f != clientFile(dir, "producer") && strings.Contains(string(must(os.ReadFile(f))(t)), before) {
 			t.Errorf("%s holds the producer's password", f)
 		}
 	}

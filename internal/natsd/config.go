@@ -75,10 +75,20 @@ func (c Config) file() (*server.Options, error) {
 	if err != nil {
 		return nil, &FileError{c.File, err}
 	}
+	if o.NoJetStreamStrict {
+		return nil, &FileError{c.File, ErrNotStrict}
+	}
 	return o, nil
 }
 
 const defaultStore = 8 << 30
+
+// maxBuffered is how many received messages may wait for the disk. The server
+// stores all of them, with an fsync each, before it delivers or acknowledges
+// any. So a flood of small messages would stop all clients: with its default of
+// 100,000 for half a minute. It refuses what is beyond (429), and a publisher
+// retries that.
+const maxBuffered = 1000
 
 func (c Config) storage(o *server.Options) {
 	o.JetStream = true
@@ -94,6 +104,9 @@ func (c Config) storage(o *server.Options) {
 	if o.JetStreamMaxMemory <= 0 {
 		// A stream in memory is never made here; the default would reserve 3/4 of the RAM.
 		o.JetStreamMaxMemory = 1 << 20
+	}
+	if o.StreamMaxBufferedMsgs <= 0 {
+		o.StreamMaxBufferedMsgs = maxBuffered
 	}
 	switch {
 	case c.Sync >= 0:

@@ -54,6 +54,8 @@ func isType[E error](err error) bool { _, ok := errors.AsType[E](err); return ok
 
 func insecure(err error) bool { return errors.Is(err, ErrInsecure) }
 
+func isNotStrict(err error) bool { return errors.Is(err, ErrNotStrict) }
+
 func auth(want AuthProblem) func(error) bool {
 	return func(err error) bool { e, ok := errors.AsType[*AuthError](err); return ok && e.Problem == want }
 }
@@ -76,6 +78,7 @@ func TestWrongConfigs(t *testing.T) {
 		"no file":          {func(c *Config) { c.File = "/none.conf" }, "/none.conf", isType[*FileError]},
 		"no configuration": {func(c *Config) { c.File = file(t, "a.conf", "listen: {{") }, "a.conf", isType[*FileError]},
 		"unknown setting":  {func(c *Config) { c.File = file(t, "a.conf", "lisen: 1") }, "lisen", isType[*FileError]},
+		"not strict":       {func(c *Config) { c.File = file(t, "a.conf", "jetstream { strict: false }") }, "strict: false", isNotStrict},
 		"no key":           {func(c *Config) { c.TLS.Cert = cert }, "belong together", isType[*TLSError]},
 		"no certificate":   {func(c *Config) { c.TLS = TLS{Cert: cert, Key: cert} }, "TLS", isType[*TLSError]},
 		"open to all":      {func(c *Config) { c.Listen = "0.0.0.0:0" }, "0.0.0.0", insecure},
@@ -98,6 +101,18 @@ func TestWrongConfigs(t *testing.T) {
 				t.Errorf("%v has type %T", err, err)
 			}
 		})
+	}
+}
+
+// TestFloodLimit limits the messages that wait for the disk, unless the file
+// does.
+func TestFloodLimit(t *testing.T) {
+	for text, want := range map[string]int{"": maxBuffered, "jetstream { max_buffered_msgs: 7 }": 7} {
+		c := config(t)
+		c.File = file(t, "a.conf", text)
+		if s, err := c.setup(); err != nil || s.StreamMaxBufferedMsgs != want {
+			t.Errorf("%q: %+v, %v, want %d", text, s, err, want)
+		}
 	}
 }
 

@@ -54,6 +54,12 @@ func (e *FileError) Error() string { return fmt.Sprintf("natsd: configuration %s
 
 func (e *FileError) Unwrap() error { return e.Err }
 
+// ErrNotStrict is in a [FileError] when the file turns off strict JetStream
+// requests. A producer could then have the stream purged: the server answers a
+// message at the reply subject that the producer chose, and would take that
+// answer for a request to purge.
+var ErrNotStrict = errors.New("jetstream { strict: false } lets every producer change the stream")
+
 // An AuthError says why the passwords in a directory can't be used.
 type AuthError struct {
 	Dir     string
