@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -34,11 +32,6 @@ Usage: broker [flags]
 A row is on disk before the producer hears that the queue has it. A full queue
 refuses, and producers wait.
 `
-
-// memory is the limit the broker sets itself unless GOMEMLIMIT says otherwise:
-// it then takes 90 MiB. Without one it keeps what it has used, 200 MiB, and
-// needs two thirds of the CPU time; with 64 MiB it takes 80, and a tenth more.
-const memory = 72 << 20
 
 // streamShare is the part of the store that the stream may fill. The server
 // needs the rest for its own files.
@@ -105,9 +98,6 @@ func leaveToFile(c *natsd.Config, f *cli.Flags) {
 
 // serve runs the server until ctx ends, or the server does.
 func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
-	if os.Getenv("GOMEMLIMIT") == "" && c.File == "" {
-		debug.SetMemoryLimit(memory)
-	}
 	s, err := natsd.Start(c)
 	if err != nil {
 		return err
