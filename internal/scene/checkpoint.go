@@ -1,10 +1,13 @@
 package scene
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
+
+	"turnstile/internal/locks"
 )
 
 var checkpoint = Scene{
@@ -29,10 +32,12 @@ func playCheckpoint(s *stage) {
 	r.does("BEGIN", "")
 	r.reads(countPages, "1", "R has a snapshot and keeps it")
 	large := grow(s, w, nil)
+	whoPins(s, "no checkpoint can copy a frame that is newer than R's snapshot")
 	if answer := w.asks(truncate, "first number 1: refused after the busy timeout, without an error"); s.err == nil && !strings.HasPrefix(answer, "1|") {
 		s.fail("%s returned %q under a reader, expected it to begin with 1", truncate, answer)
 	}
 	r.does("COMMIT", "")
+	whoPins(s, "")
 	w.reads(truncate, "0|0|0", "first number 0: done, the whole WAL is in the database")
 	if n := walSize(s, ""); n != 0 {
 		s.fail("the WAL has %d bytes after the checkpoint, expected 0", n)
@@ -69,6 +74,32 @@ func grow(s *stage, w, reader *actor) int64 {
 		}
 	})
 	return walSize(s, "")
+}
+
+// whoPins looks from outside which actor pins the WAL. This process has no
+// connection to the database, as a Watcher demands.
+func whoPins(s *stage, note string) {
+	s.shell("who pins the WAL", note, func() (text string, err error) {
+		w, err := locks.NewWatcher(s.path())
+		if errors.Is(err, locks.ErrUnsupported) {
+			return "this system does not tell", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, w.Close()) }()
+		v, err := w.Look(time.Now())
+		if err != nil || v.WAL == nil || v.WAL.Pinned() == 0 {
+			return "nobody", err
+		}
+		r := v.WAL.Readers[0] // the one that pins the most
+		for name, p := range s.processes {
+			if p.PID() == r.PID {
+				return fmt.Sprintf("%s pins %s", name, size(v.WAL.Bytes(r.Pinned))), nil
+			}
+		}
+		return fmt.Sprintf("process %d pins %s", r.PID, size(v.WAL.Bytes(r.Pinned))), nil
+	})
 }
 
 // walSize returns the size of the WAL. It does not open the file.
