@@ -3,6 +3,7 @@ package main
 // contention scene: short stories about SQLite's locks, played step by step.
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ Usage:
 
   contention scene list                            the scenes, a line each
   contention scene deadlock
+  contention scene all --pause                     for a class: Enter shows the next act
   contention scene all --output scenes.txt
 `
 
@@ -48,6 +50,7 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("contention scene", sceneHelp)
 	result := f.ResultFlags("text", "json")
 	dir := f.String("dir", "var", "play in a temporary folder below `DIR`")
+	pause := f.Bool("pause", false, "wait for Enter after each act, and before why and cure")
 	f.Manual(sceneManual)
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
@@ -67,7 +70,14 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	played, err := play(ctx, chosen, scenes.Options{Dir: *dir, Stderr: env.Stderr})
+	options := scenes.Options{Dir: *dir, Stderr: env.Stderr}
+	if *pause {
+		if result.Format != "text" || f.Changed("output") {
+			return cli.Usagef("contention scene "+f.Arg(0)+" --pause", "--pause is for a text on the terminal, without --format and --output")
+		}
+		return present(ctx, chosen, options, env)
+	}
+	played, err := play(ctx, chosen, options)
 	if werr := result.Write(env, func(w io.Writer, colour bool) error { return played.write(w, result.Format, colour) }); werr != nil {
 		return errors.Join(werr, err)
 	}
@@ -115,6 +125,44 @@ func play(ctx context.Context, chosen []scenes.Scene, o scenes.Options) (sceneRe
 		}
 	}
 	return p, errors.Join(errs...)
+}
+
+// present plays the scenes and shows them part by part, so that a class can say
+// what comes next. It goes on at each line of standard input.
+func present(ctx context.Context, chosen []scenes.Scene, o scenes.Options, env cli.Env) error {
+	enter := make(chan struct{})
+	go func() { // ends with the input, or with this process
+		defer close(enter)
+		for s := bufio.NewScanner(env.Stdin); s.Scan(); {
+			select {
+			case enter <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for i, s := range chosen {
+		played, err := play(ctx, []scenes.Scene{s}, o)
+		if err != nil && (len(chosen) == 1 || !errors.Is(err, scenes.ErrUnsupported)) {
+			return err
+		}
+		parts := played.Scenes[0].Parts(cli.Colour(env.Stdout))
+		for k, part := range parts {
+			if _, err := io.WriteString(env.Stdout, part); err != nil {
+				return fmt.Errorf("write the result: %w", err)
+			}
+			if i == len(chosen)-1 && k == len(parts)-1 {
+				return nil
+			}
+			fmt.Fprint(env.Stderr, "\n[Enter] ")
+			select {
+			case <-enter: // at the end of the input, the rest follows at once
+			case <-ctx.Done():
+				return fmt.Errorf("%w in scene %s", cli.ErrInterrupted, s.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func (p sceneResult) write(w io.Writer, format string, colour bool) error {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,37 @@ func TestSceneText(t *testing.T) {
 	}
 	if status != 0 || errs != "" || strings.Contains(out, "\x1b") {
 		t.Errorf("status %d, stderr %s, stdout %s", status, errs, out)
+	}
+}
+
+// onWrite calls a function at each write.
+type onWrite func()
+
+func (f onWrite) Write(b []byte) (int, error) { f(); return len(b), nil }
+
+// TestScenePause: nothing is shown before Enter.
+func TestScenePause(t *testing.T) {
+	t.Parallel()
+	args := []string{"deadlock", "--pause", "--dir", t.TempDir()}
+	ctx, cancel := context.WithCancel(t.Context())
+	never, closeInput := io.Pipe()
+	defer closeInput.Close() // a pipe's never fails
+	var out bytes.Buffer
+	env := cli.Env{Stdin: never, Stdout: &out, Stderr: onWrite(cancel)} // interrupted at the first prompt
+	if status := cli.Status("contention", env, scene(ctx, args, env), hint); status != 1 {
+		t.Errorf("interrupted: status %d", status)
+	}
+	if text := out.String(); !strings.Contains(text, "1. BEGIN, read, write") || strings.Contains(text, "2. the cure") {
+		t.Errorf("before Enter:\n%s", text)
+	}
+	out.Reset()
+	prompts := 0
+	env = cli.Env{Stdin: strings.NewReader("\n\n"), Stdout: &out, Stderr: onWrite(func() { prompts++ })}
+	if status := cli.Status("contention", env, scene(t.Context(), args, env), hint); status != 0 || prompts != 2 || !strings.Contains(out.String(), "Cure: ") {
+		t.Errorf("status %d after %d prompts:\n%s", status, prompts, out.String())
+	}
+	if _, errs, status := runScene(t.Context(), "deadlock", "--pause", "--format", "json"); status != 2 || !strings.Contains(errs, "--pause is for") {
+		t.Errorf("with --format json: status %d, %s", status, errs)
 	}
 }
 

@@ -21,14 +21,24 @@ const (
 
 // WriteText writes the story for a terminal.
 func (s Story) WriteText(w io.Writer, colour bool) error {
-	return s.writeText(w, colour, lineWidth)
+	_, err := io.WriteString(w, strings.Join(s.Parts(colour), ""))
+	return err
 }
 
-func (s Story) writeText(w io.Writer, colour bool, width int) error {
+// Parts returns the text of the story in parts: one for each act, and one for why
+// it happened and what cures it.
+func (s Story) Parts(colour bool) []string { return s.parts(colour, lineWidth) }
+
+func (s Story) parts(colour bool, width int) (parts []string) {
 	p := &printer{Paint: report.Paint(colour), width: width}
+	end := func() {
+		parts = append(parts, p.b.String())
+		p.b.Reset()
+	}
 	p.line(p.Bold(s.Name + ": " + s.Title))
 	for i, act := range s.Acts {
 		p.act(i+1, act)
+		end()
 	}
 	p.line("")
 	if s.Error != nil {
@@ -38,8 +48,8 @@ func (s Story) writeText(w io.Writer, colour bool, width int) error {
 		p.paragraph(p.Bold("Cure: "), s.Cure)
 	}
 	p.line(p.Bold("See: ") + strings.Join(s.Links, "\n     "))
-	_, err := io.WriteString(w, p.b.String())
-	return err
+	end()
+	return parts
 }
 
 type printer struct {
