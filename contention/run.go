@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"turnstile/internal/about"
@@ -42,12 +43,24 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 	line.remove()
 	r.Trials, r.Interrupted = trials, ctx.Err() != nil
 	werr := c.result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
+		if format == "text" && w != env.Stdout {
+			if _, err := io.WriteString(w, fileHead(args, info)); err != nil {
+				return err
+			}
+		}
 		return write(r, format, w, colour)
 	})
 	if werr = errors.Join(werr, writeTrace(*c.trace, r.Recordings())); werr != nil {
 		return errors.Join(werr, err)
 	}
 	return outcome(r, err)
+}
+
+// fileHead begins a result that is kept or handed in: what was typed, when, and
+// on which machine.
+func fileHead(args []string, info about.Info) string {
+	return fmt.Sprintf("command  contention %s\ntime     %s\nmachine  %s\n\n",
+		strings.Join(args, " "), info.At.Format("2006-01-02 15:04:05 -07:00"), info.Short())
 }
 
 const moreFindings = "-v shows them, and so do the other formats"
