@@ -134,16 +134,19 @@ func (v *verifier) compareBatch(b *mta.Batch) error {
 
 // addPart adds the records of a part to the rows. A reject becomes a row of an
 // unknown station, which differs from any ride stored at its line.
-func (v *verifier) addPart(part *mta.Part, dims *mta.Dimensions) error {
+func (v *verifier) addPart(part *mta.Part, dims *mta.Dimensions) (err error) {
 	for i := range part.Rides {
 		ride := &part.Rides[i]
-		station, err := v.stationID(dims, ride.Station)
-		if err != nil {
-			return err
+		station, fare := known(v.stations, ride.Station), known(v.fares, ride.Fare)
+		if station == 0 {
+			if station, err = v.stationID(dims, ride.Station); err != nil {
+				return err
+			}
 		}
-		fare, err := v.fareID(dims, ride.Fare)
-		if err != nil {
-			return err
+		if fare == 0 {
+			if fare, err = v.fareID(dims, ride.Fare); err != nil {
+				return err
+			}
 		}
 		v.rows = append(v.rows, batchRow{ride, 0, v.source<<32 | int64(ride.Line), station, fare})
 	}

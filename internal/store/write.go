@@ -108,14 +108,18 @@ func (w *writeTx) writeMark() error {
 	if w.batch.Mark == (mta.Mark{}) {
 		return nil
 	}
-	stored, err := readMark(w.ctx, w.conn)
-	if err != nil {
-		return err
+	if w.ids.mark == nil {
+		stored, err := readMark(w.ctx, w.conn)
+		if err != nil {
+			return err
+		}
+		w.ids.mark = &stored
 	}
-	if stored.Stream == w.batch.Mark.Stream && stored.Sequence >= w.batch.Mark.Sequence {
+	if w.ids.mark.Stream == w.batch.Mark.Stream && w.ids.mark.Sequence >= w.batch.Mark.Sequence {
 		return nil
 	}
-	_, err = w.exec(w.ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+	*w.ids.mark = w.batch.Mark
+	_, err := w.exec(w.ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
 		markName, fmt.Sprintf("%s %d", w.batch.Mark.Stream, w.batch.Mark.Sequence))
 	return err
 }
@@ -188,8 +192,8 @@ func (w *writeTx) writeSource(name string) error {
 }
 
 // rows lists the rides of a source with the ids under which they are stored.
-func (w *writeTx) rows(name string, source int64) ([]batchRow, error) {
-	rows := w.ids.rows[:0]
+func (w *writeTx) rows(name string, source int64) (rows []batchRow, err error) {
+	rows = w.ids.rows[:0]
 	for i := range w.batch.Parts {
 		p := &w.batch.Parts[i]
 		if p.Source != name {
@@ -197,13 +201,16 @@ func (w *writeTx) rows(name string, source int64) ([]batchRow, error) {
 		}
 		for j := range p.Rides {
 			r := &p.Rides[j]
-			station, err := w.stationID(r.Station)
-			if err != nil {
-				return nil, err
+			station, fare := known(w.ids.stations, r.Station), known(w.ids.fares, r.Fare)
+			if station == 0 {
+				if station, err = w.stationID(r.Station); err != nil {
+					return nil, err
+				}
 			}
-			fare, err := w.fareID(r.Fare)
-			if err != nil {
-				return nil, err
+			if fare == 0 {
+				if fare, err = w.fareID(r.Fare); err != nil {
+					return nil, err
+				}
 			}
 			rows = append(rows, batchRow{r, i, source<<32 | int64(r.Line), station, fare})
 		}
@@ -213,7 +220,7 @@ func (w *writeTx) rows(name string, source int64) ([]batchRow, error) {
 }
 
 // An idCache holds the ids of sources, stations and fares, so that a ride
-// needs no query. SQLite gives the id of a rolled-back insert to another row.
+// needs no query, and the mark. SQLite gives the id of a rolled-back insert to another row.
 // The cache is therefore dropped after a failed transaction (see disconnect)
 // and after a change by another connection: a stale id would store a wrong
 // station without an error.
@@ -223,6 +230,7 @@ type idCache struct {
 	sources  map[string]int64
 	stations []int64 // by index in Dimensions.Stations; 0: not known yet
 	fares    []int64
+	mark     *mta.Mark // nil: not known yet
 
 	rows []batchRow // kept to reuse its memory
 }
@@ -239,6 +247,15 @@ func (c *idCache) invalidate(version int64, epoch uint64) {
 	if c.epoch != epoch {
 		c.epoch, c.stations, c.fares = epoch, nil, nil
 	}
+}
+
+// known returns the n-th id of a list, or 0 if it is not known. It is inlined
+// in the loops over all rides.
+func known(ids []int64, n uint32) int64 {
+	if int(n) < len(ids) {
+		return ids[n]
+	}
+	return 0
 }
 
 // slot returns the n-th id of a list, which it extends as needed.
