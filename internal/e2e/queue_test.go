@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,11 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 func connectQueue(ts *testscript.TestScript) (*nats.Conn, jetstream.JetStream) {
 	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
 	ts.Check(err)
-	js, err := jetstream.New(nc)
+	// The broker drops messages if many wait for its disk.
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(100), jetstream.WithPublishAsyncErrHandler(
+		func(_ jetstream.JetStream, m *nats.Msg, err error) {
+			fmt.Fprintln(os.Stderr, "e2e: publish", m.Header, err)
+		}))
 	ts.Check(err)
 	return nc, js
 }
@@ -107,7 +112,7 @@ func oddMessages(ts *testscript.TestScript, neg bool, args []string) {
 	nc, js := connectQueue(ts)
 	defer nc.Close()
 	send := func(m nats.Msg) {
-		_, err := js.PublishMsgAsync(&m)
+		_, err := js.PublishMsgAsync(&m, jetstream.WithStallWait(patience))
 		ts.Check(err)
 	}
 	for i := range n {
