@@ -64,9 +64,10 @@ const (
 	// retryDelay is the pause between two attempts to write a batch. It is
 	// short because the store has already waited for its busy timeout.
 	retryDelay = 250 * time.Millisecond
-	// maxBatchBytes bounds the messages of a batch. The row limit does not: a
-	// message may hold one long reject, or only blank records.
-	maxBatchBytes = 16 << 20
+	// maxBatchBytes bounds what a batch takes in memory: the messages, the rides
+	// and the rejects. The row limit does not: a message may hold one long
+	// reject, only blank records, or half a million rejects.
+	maxBatchBytes = 8 << 20
 )
 
 // ForeignSource is the source of rejects that hold foreign messages. Their
@@ -101,9 +102,46 @@ func Run(ctx context.Context, in <-chan Message, store Store, o Options) error {
 	return context.Cause(ctx)
 }
 
-// A batch holds the messages of one transaction. Message i is rows.Parts[i].
+// An openMessage is a message that is not stored to its end. Its rows may be in
+// several transactions.
+type openMessage struct {
+	Message
+	foreign error
+	rest    mta.Chunk   // not parsed yet
+	outcome mta.Outcome // of the parts that are stored
+}
+
+// open reads a message. A foreign message becomes a reject, so that it is kept
+// and does not block the stream. A foreign request is not stored: its sender
+// still has it and gets the error.
+func open(m Message) *openMessage {
+	o := &openMessage{Message: m}
+	o.rest, o.foreign = m.Chunk()
+	if o.foreign != nil {
+		o.rest = mta.Chunk{}
+	}
+	return o
+}
+
+// parse returns the message's next part, of about maxSize bytes at most beside
+// the message, and whether it is the last.
+func (o *openMessage) parse(parser *mta.Parser, maxSize int) (part mta.Part, last bool) {
+	if o.foreign == nil {
+		part, o.rest = parser.ParseUpTo(o.rest, maxSize)
+		return part, len(o.rest.Data) == 0
+	}
+	part.Source = ForeignSource
+	if sequence := o.Mark().Sequence; sequence != 0 {
+		part.Rejects = []mta.Reject{{Line: int64(sequence), Reason: o.foreign.Error(), Record: o.Body()}}
+	}
+	return part, true
+}
+
+// A batch holds the parts of one transaction. messages[i] is the message of
+// rows.Parts[i], and last[i] tells whether it is that message's last part.
 type batch struct {
-	messages []Message
+	messages []*openMessage
+	last     []bool
 	rows     mta.Batch
 	n        int // rides and rejects
 	bytes    int
@@ -111,11 +149,40 @@ type batch struct {
 
 func (b *batch) full(rows int) bool { return b.n >= rows || b.bytes >= maxBatchBytes }
 
+// add adds the next part of a message, and returns whether it was the last.
+func (b *batch) add(parser *mta.Parser, m *openMessage) (last bool) {
+	if len(b.messages) == 0 {
+		parser.Begin()
+	}
+	b.bytes += len(m.Body())
+	part, last := m.parse(parser, max(maxBatchBytes-b.bytes, minPartBytes))
+	b.messages, b.last = append(b.messages, m), append(b.last, last)
+	b.rows.Parts = append(b.rows.Parts, part)
+	b.rows.Dims = parser.Dimensions()
+	// A database whose mark includes a message must have all of it.
+	if mark := m.Mark(); last && (mark.Stream != "" && mark.Stream != b.rows.Mark.Stream || mark.Sequence > b.rows.Mark.Sequence) {
+		b.rows.Mark = mark
+	}
+	b.n += len(part.Rides) + len(part.Rejects)
+	b.bytes += part.Size() + len(part.Columns)
+	return last
+}
+
+// minPartBytes keeps a part from being tiny when a batch is nearly full.
+const minPartBytes = 1 << 20
+
 // collectBatches parses messages into a batch until the writer takes it.
 func collectBatches(ctx context.Context, in <-chan Message, out chan<- batch, maxRows int) {
 	parser := mta.NewParser()
 	var b batch
-	for in != nil || len(b.messages) > 0 {
+	var m *openMessage // not yet parsed to its end
+	for in != nil || m != nil || len(b.messages) > 0 {
+		if m != nil && !b.full(maxRows) {
+			if b.add(parser, m) {
+				m = nil
+			}
+			continue
+		}
 		from, to := in, out
 		if len(b.messages) == 0 {
 			to = nil
@@ -123,49 +190,18 @@ func collectBatches(ctx context.Context, in <-chan Message, out chan<- batch, ma
 			from = nil
 		}
 		select {
-		case m, ok := <-from:
-			if !ok {
+		case next, ok := <-from:
+			if ok {
+				m = open(next)
+			} else {
 				in = nil
-				continue
 			}
-			if len(b.messages) == 0 {
-				parser.Begin()
-			}
-			b.add(parser, m)
 		case to <- b:
 			b = batch{}
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-func (b *batch) add(parser *mta.Parser, m Message) {
-	part := parseMessage(parser, m)
-	b.messages = append(b.messages, m)
-	b.rows.Parts = append(b.rows.Parts, part)
-	b.rows.Dims = parser.Dimensions()
-	if mark := m.Mark(); mark.Stream != b.rows.Mark.Stream && mark.Stream != "" || mark.Sequence > b.rows.Mark.Sequence {
-		b.rows.Mark = mark
-	}
-	b.n += len(part.Rides) + len(part.Rejects)
-	b.bytes += len(m.Body()) + len(part.Columns)
-}
-
-// parseMessage returns the message's part. A foreign message becomes a reject,
-// so that it is kept and does not block the stream. A foreign request is not
-// stored: its sender still has it and gets the error.
-func parseMessage(parser *mta.Parser, m Message) mta.Part {
-	chunk, err := m.Chunk()
-	if err == nil {
-		return parser.Parse(chunk)
-	}
-	if m.Mark().Sequence == 0 {
-		return mta.Part{Source: ForeignSource}
-	}
-	return mta.Part{Source: ForeignSource, Rejects: []mta.Reject{{
-		Line: int64(m.Mark().Sequence), Reason: err.Error(), Record: m.Body(),
-	}}}
 }
 
 // commitBatches commits one batch after the other.
@@ -199,7 +235,8 @@ func commitBatches(ctx context.Context, batches <-chan batch, store Store, o Opt
 //
 // A crash before the commit leaves the messages in the stream. After a crash
 // behind the commit the stream redelivers them, and Write reports their rows as
-// already there. The sender gets that answer, and no row is stored twice.
+// already there. The sender gets that answer, and no row is stored twice. A
+// message whose rows are in several transactions is confirmed after the last.
 func commit(ctx context.Context, b batch, store Store, o Options) error {
 	start := time.Now()
 	outcomes, err := writeWithRetry(ctx, &b.rows, store, o)
@@ -208,7 +245,11 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 	}
 	took := time.Since(start)
 	for i, m := range b.messages {
-		if err := confirm(m, outcomes[i]); err != nil {
+		m.outcome = m.outcome.Add(outcomes[i])
+		if !b.last[i] {
+			continue // the rest of its rows is not stored yet
+		}
+		if err := confirm(m); err != nil {
 			// Without the acknowledgement the stream redelivers the message,
 			// and it is confirmed then.
 			o.Log.Warn("message not confirmed; the stream will redeliver it", "sequence", m.Mark().Sequence, "error", err)
@@ -225,10 +266,10 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 }
 
 // confirm sends the outcome of a message to its sender.
-func confirm(m Message, outcome mta.Outcome) error {
-	var reply any = outcome
-	if _, err := m.Chunk(); err != nil && m.Mark().Sequence == 0 {
-		reply = map[string]string{"error": err.Error()}
+func confirm(m *openMessage) error {
+	var reply any = m.outcome
+	if m.foreign != nil && m.Mark().Sequence == 0 {
+		reply = map[string]string{"error": m.foreign.Error()}
 	}
 	text, err := json.Marshal(reply)
 	if err != nil {

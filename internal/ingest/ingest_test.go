@@ -316,3 +316,96 @@ func (f storeFunc) Write(_ context.Context, b *mta.Batch) ([]mta.Outcome, error)
 	return make([]mta.Outcome, len(b.Parts)), nil
 }
 func (f storeFunc) Idle(context.Context) error { return nil }
+
+// A bulk is a message of many rejects, and the store that gets it in parts.
+type bulk struct {
+	t       *testing.T
+	mark    mta.Mark
+	lines   int
+	stored  map[int64]bool
+	writes  int
+	failAt  int // the write that fails, from 1
+	crash   context.CancelFunc
+	answers []string
+	acks    int
+}
+
+func (b *bulk) Chunk() (mta.Chunk, error) {
+	c := mta.Chunk{Source: "f", Columns: columns, Line: 2}
+	for i := range b.lines {
+		c.Data = fmt.Appendf(c.Data, "%d\n", i)
+	}
+	return c, nil
+}
+
+func (b *bulk) Mark() mta.Mark { return mta.Mark{Stream: "s", Sequence: 7} }
+func (b *bulk) Body() []byte   { return nil }
+
+func (b *bulk) Confirm(answer []byte) error {
+	b.complete("confirmed")
+	b.answers = append(b.answers, string(answer))
+	return nil
+}
+
+func (b *bulk) Ack() error {
+	b.complete("acknowledged")
+	b.acks++
+	return nil
+}
+
+func (b *bulk) complete(what string) {
+	if len(b.stored) != b.lines || b.mark.Sequence != 7 {
+		b.t.Errorf("%s with %d of %d lines stored, and the mark %v", what, len(b.stored), b.lines, b.mark)
+	}
+}
+
+func (b *bulk) Write(_ context.Context, batch *mta.Batch) ([]mta.Outcome, error) {
+	if b.writes++; b.writes == b.failAt {
+		b.crash()
+		return nil, errInjected
+	}
+	outcomes := make([]mta.Outcome, len(batch.Parts))
+	size := 0
+	for i, p := range batch.Parts {
+		size += p.Size()
+		for _, r := range p.Rejects {
+			b.stored[r.Line] = true
+			outcomes[i].Rejected++
+		}
+	}
+	if size > 2*maxBatchBytes {
+		b.t.Errorf("a batch takes %d bytes", size)
+	}
+	if batch.Mark != (mta.Mark{}) {
+		b.mark = batch.Mark
+		b.complete("marked as stored")
+	}
+	return outcomes, nil
+}
+
+func (b *bulk) Idle(context.Context) error { return nil }
+
+// A message that takes much memory is stored in several transactions. It is
+// confirmed and acknowledged, and the mark is raised, with the last. After a
+// crash in between, it comes again as a whole.
+func TestMessageOverSeveralTransactions(t *testing.T) {
+	b := &bulk{t: t, lines: 200_000, stored: map[int64]bool{}, failAt: 3}
+	for life := 0; b.acks == 0; life++ {
+		if life == 2 {
+			t.Fatal("not acknowledged after a crash")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		b.crash = cancel
+		in := make(chan Message, 1)
+		in <- b
+		close(in)
+		err := Run(ctx, in, b, Options{Rows: 20_000, Log: slog.New(slog.DiscardHandler)})
+		cancel()
+		if err != nil && !errors.Is(err, errInjected) && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if b.writes < 5 || b.acks != 1 || len(b.answers) != 1 || b.answers[0] != `{"stored":0,"already_there":0,"rejected":200000}` {
+		t.Errorf("%d transactions, %d acknowledgements, answers %s", b.writes, b.acks, b.answers)
+	}
+}

@@ -198,18 +198,26 @@ type judged struct {
 	says string // the ride column by column, or the reject
 }
 
-// judgements returns the classified records of a part, by line.
+// judgements returns the classified records of a chunk, by line. It parses the
+// chunk in parts, whose size must not matter.
 func judgements(p *Parser, c Chunk) (all []judged, blank int) {
-	part := p.Parse(c)
-	dims := p.Dimensions()
-	for _, r := range part.Rides {
-		all = append(all, judged{int64(r.Line), string(r.Raw), "ride " + describe(r, &dims)})
-	}
-	for _, r := range part.Rejects {
-		all = append(all, judged{r.Line, string(r.Record), "reject " + r.Column + ": " + r.Reason})
+	maxSize := 1 + len(c.Data)%5000
+	for more := true; more; more = len(c.Data) > 0 {
+		var part Part
+		part, c = p.ParseUpTo(c, maxSize)
+		dims := p.Dimensions()
+		for _, r := range part.Rides {
+			all = append(all, judged{int64(r.Line), string(r.Raw), "ride " + describe(r, &dims)})
+		}
+		for _, r := range part.Rejects {
+			for line := r.Line; line < r.Line+r.Lines(); line++ {
+				all = append(all, judged{line, string(r.Record), "reject " + r.Column + ": " + r.Reason})
+			}
+		}
+		blank += part.Blank
 	}
 	slices.SortStableFunc(all, func(a, b judged) int { return int(a.line - b.line) })
-	return all, part.Blank
+	return all, blank
 }
 
 func describe(r Ride, d *Dimensions) string {

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // shortestRide is the fewest bytes a ride can take: a time, an id and a count.
@@ -43,49 +44,99 @@ func (p *Parser) Dimensions() Dimensions { return p.dims }
 // Parse classifies every record of a chunk as a ride, a reject, or blank. The
 // part's Raw and Record bytes alias the chunk's Data.
 func (p *Parser) Parse(c Chunk) Part {
-	part := Part{Source: c.Source, Columns: c.Columns}
+	part, _ := p.ParseUpTo(c, math.MaxInt)
+	return part
+}
+
+// ParseUpTo parses records until the part takes maxSize bytes beside the chunk's
+// Data, and at least one. It returns the rest of the chunk; its Data is empty at
+// the end.
+func (p *Parser) ParseUpTo(c Chunk, maxSize int) (part Part, rest Chunk) {
+	part, rest = Part{Source: c.Source, Columns: c.Columns}, c
 	if c.Length != 0 {
 		part.Rejects = []Reject{{Line: int64(c.Line), Reason: tooLong(c.Length), Record: c.Data}}
-		return part
+		rest.Data = nil
+		return part, rest
 	}
 	l := p.layout(c.Columns)
 	if l.reason == "" {
-		part.Rides = make([]Ride, 0, min(bytes.Count(c.Data, newline)+1, len(c.Data)/shortestRide+1))
+		rides := min(bytes.Count(c.Data, newline)+1, len(c.Data)/shortestRide+1, maxSize/rideSize+1)
+		part.Rides = make([]Ride, 0, rides)
 	}
 	allText := isText(c.Data)
-	line := int64(c.Line)
+	line, size := int64(c.Line), 0
 	var f framer
-	for f.reset(c.Data, 0, true); ; {
+	for f.reset(c.Data, 0, true); size < maxSize; {
 		r, ok := f.next()
 		if !ok {
-			return part
+			rest.Data = nil
+			return part, rest
 		}
 		if r.fault == longLine {
 			r.size, r.lines = wholeLine(c.Data[f.pos:])
 		}
 		raw := c.Data[f.pos : f.pos+r.size : f.pos+r.size]
-		p.parseRecord(&part, l, raw, line, r, allText)
+		size += p.parseRecord(&part, l, raw, line, r, allText)
 		f.skip(r)
 		line += int64(r.lines)
 	}
+	rest.Data, rest.Line = c.Data[f.pos:], uint32(line)
+	return part, rest
 }
 
-// parseRecord adds a record to its part.
-func (p *Parser) parseRecord(part *Part, l *layout, raw []byte, line int64, r record, allText bool) {
+// What a ride and a reject take in memory, beside the chunk and the reason. The
+// slice of the rejects grows as they come, and then is there twice.
+const (
+	rideSize   = int(unsafe.Sizeof(Ride{}))
+	rejectSize = 3 * int(unsafe.Sizeof(Reject{}))
+)
+
+// Size returns the bytes that the part takes beside the chunk's Data.
+func (p *Part) Size() int {
+	n := len(p.Rides)*rideSize + len(p.Rejects)*rejectSize
+	for i := range p.Rejects {
+		n += len(p.Rejects[i].Reason)
+	}
+	return n
+}
+
+// parseRecord adds a record to its part and returns how many bytes the part
+// grew by.
+func (p *Parser) parseRecord(part *Part, l *layout, raw []byte, line int64, r record, allText bool) int {
 	if r.blank {
 		part.Blank++
-		return
+		return 0
 	}
 	column, reason := "", recordReason(l, raw, line, r)
 	if reason == "" {
 		part.Rides = append(part.Rides, Ride{Line: uint32(line), Raw: raw})
 		last := len(part.Rides) - 1
 		if column, reason = p.readRide(&part.Rides[last], l, withoutEOL(raw), allText); reason == "" {
-			return
+			return rideSize
 		}
 		part.Rides = part.Rides[:last]
 	}
-	part.Rejects = append(part.Rejects, Reject{Line: line, Column: column, Reason: reason, Record: raw})
+	reject := Reject{Line: line, Column: column, Reason: reason, Record: raw}
+	if r.lines == 1 {
+		reject.Last = line
+	}
+	if n := len(part.Rejects); n > 0 && part.Rejects[n-1].join(reject) {
+		return 0
+	}
+	part.Rejects = append(part.Rejects, reject)
+	return rejectSize + len(reason)
+}
+
+// join extends r by the next line if that makes a run. Rejects in bulk, such as
+// those of a file that is not CSV, would otherwise take a hundred times their
+// bytes.
+func (r *Reject) join(next Reject) bool {
+	if next.Last == 0 || r.Last == 0 || next.Line != r.Last+1 ||
+		r.Column != next.Column || r.Reason != next.Reason || !bytes.Equal(r.Record, next.Record) {
+		return false
+	}
+	r.Last = next.Last
+	return true
 }
 
 // recordReason says why a record can't be a ride, whatever its fields are, or

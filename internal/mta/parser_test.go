@@ -211,3 +211,45 @@ func TestLastStationMatchesExactly(t *testing.T) {
 		}
 	}
 }
+
+// Equal rejects of consecutive lines are one. A part is bounded by what it
+// takes in memory, and the parts of a chunk add up to it.
+func TestRejectsInBulk(t *testing.T) {
+	const lines = 100_000
+	chunk := Chunk{Source: "s", Columns: shortHeader, Line: 2, Data: bytes.Repeat([]byte("x\n"), lines)}
+	part := NewParser().Parse(chunk)
+	if len(part.Rejects) != 1 || part.Rejects[0].Line != 2 || part.Rejects[0].Last != lines+1 || part.Rejects[0].Lines() != lines {
+		t.Errorf("%d rejects, the first %+v; want one of %d lines", len(part.Rejects), part.Rejects[0], lines)
+	}
+	part = NewParser().Parse(Chunk{Columns: shortHeader, Line: 2, Data: []byte("x\nx\n\nx\n\"x\n\n\"\n\"x\n\n\"\ny\nx")})
+	var got []string
+	for _, r := range part.Rejects {
+		got = append(got, fmt.Sprintf("%d-%d %q", r.Line, r.Last, r.Record))
+	}
+	want := `2-3 "x\n", 5-5 "x\n", 6-0 "\"x\n\n\"\n", 9-0 "\"x\n\n\"\n", 12-12 "y\n", 13-0 "x"`
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+
+	chunk.Data = nil
+	for i := range lines {
+		chunk.Data = fmt.Appendf(chunk.Data, "%d\n", i%10)
+	}
+	p := NewParser()
+	parts, line := 0, int64(2)
+	for rest := chunk; len(rest.Data) > 0; parts++ {
+		part, rest = p.ParseUpTo(rest, 1<<20)
+		if part.Size() > 1<<20+1000 {
+			t.Errorf("a part takes %d bytes", part.Size())
+		}
+		for _, r := range part.Rejects {
+			if r.Line != line {
+				t.Fatalf("line %d follows %d", r.Line, line-1)
+			}
+			line += r.Lines()
+		}
+	}
+	if line != lines+2 || parts < 5 {
+		t.Errorf("%d lines in %d parts", line-2, parts)
+	}
+}
