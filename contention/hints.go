@@ -27,6 +27,8 @@ func watchHint(file string, err error) string {
 		}
 	}
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "name the file that your program opens; in a container, where it is there"
 	case errors.Is(err, locks.ErrNotDatabase):
 		return "an encrypted file is not recognized either"
 	case errors.Is(err, fs.ErrPermission):

@@ -150,6 +150,8 @@ func watch(ctx context.Context, args []string, env cli.Env) error {
 	switch {
 	case errors.Is(err, locks.ErrUnsupported):
 		return watchUnsupported(c, env, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return cli.WithHint(fmt.Errorf("there is no file %s", c.file), watchHint(c.file, err))
 	case err != nil:
 		return cli.WithHint(err, watchHint(c.file, err))
 	}

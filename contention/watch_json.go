@@ -145,10 +145,8 @@ func newWatchHold(h locks.Hold, open []locks.Process) watchHold {
 	for _, s := range h.Stages {
 		d.Stages = append(d.Stages, watchStage{s.Lock, s.Seen.Milliseconds()})
 	}
-	if h.Lock.Blocks() {
-		for _, p := range open {
-			d.Open = append(d.Open, p.PID)
-		}
+	for _, p := range waiters(h, open) {
+		d.Open = append(d.Open, p.PID)
 	}
 	return d
 }

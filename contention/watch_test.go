@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +34,7 @@ func TestWatchRefuses(t *testing.T) {
 		status int
 		stderr string
 	}{
-		{[]string{app, "--once"}, 1, "app.db"},
+		{[]string{app, "--once"}, 1, "there is no file " + app + "\ncontention: hint: name the file"},
 		{[]string{app}, 1, "app.db"},
 		{[]string{text, "--once", "--format", "json"}, 1, "not an SQLite database"},
 		{[]string{text}, 1, "not an SQLite database"},
@@ -169,6 +171,7 @@ func TestWatchLog(t *testing.T) {
 	lines := []string{
 		holdText(h, open),
 		holdText(h, open[:1]),
+		holdText(h, []locks.Process{{PID: 7, Command: "job"}}), // the holder, a moment ago
 		holdText(change(func(h *locks.Hold) { h.Lock, h.Older = locks.WALRead, true }), open),
 		holdText(change(func(h *locks.Hold) { h.Lock, h.IdleSamples = locks.Exclusive, 120 }), nil),
 		holdText(change(func(h *locks.Hold) { h.Ended = true }), open),
@@ -206,7 +209,7 @@ func TestWatchFolds(t *testing.T) {
 		}
 		at = at.Add(160 * time.Millisecond)
 	}
-	if got, want := o.statusText(at, nil, nil), "7 job: 400 holds of the write lock in 1m4s, together 1m0s, longest 150 ms"; got != want {
+	if got, want := o.statusText(at, nil, nil), "400 holds of the write lock in 1m4s, together 1m0s, longest 150 ms: 7 job"; got != want {
 		t.Errorf("status %q, want %q", got, want)
 	}
 	// Another hold after a pause is a row of its own.
@@ -250,6 +253,26 @@ func TestWatchSummaryText(t *testing.T) {
 		d.Open = append(d.Open, watchProcess{PID: 100 + i, Command: "worker"})
 	}
 	golden(t, "watch-summary-full", summaryText(d))
+}
+
+// TestWatchManual: the manual names every key of the JSON documents.
+func TestWatchManual(t *testing.T) {
+	hold := newWatchHold(locks.Hold{Stages: []locks.Stage{{}}}, nil)
+	for _, doc := range []any{
+		watchDoc{Locks: []watchLock{{}}, Open: []watchProcess{{}}, WAL: &watchWAL{Readers: []watchReader{{}}}},
+		map[string]watchHold{"hold": hold}, map[string]watchHold{"alert": hold}, map[string]string{"note": ""},
+		map[string]watchSummary{"summary": {Processes: []watchTotal{{}}, WAL: &watchWALSummary{}}},
+	} {
+		text, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range regexp.MustCompile(`"(\w+)":`).FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(watchManual, `"`+key[1]+`"`) {
+				t.Errorf("--help-all does not name %q", key[1])
+			}
+		}
+	}
 }
 
 // TestWatchMissed: time in which watch did not run is not silence.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
 
 	"turnstile/internal/cli"
 	"turnstile/internal/lab/report"
@@ -271,9 +272,19 @@ func changesText(h locks.Hold) string {
 	return fmt.Sprintf("the file changed %d times meanwhile: several transactions, or one that writes much", h.Changes)
 }
 
+// waiters returns who may be waiting for a hold. The holder itself may be among
+// those that had the file open a moment ago and held no lock.
+func waiters(h locks.Hold, open []locks.Process) []locks.Process {
+	if !h.Lock.Blocks() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(open), func(p locks.Process) bool { return p.PID == h.PID })
+}
+
 // waitersText says who may be waiting for a hold.
 func waitersText(h locks.Hold, open []locks.Process) string {
-	if !h.Lock.Blocks() || len(open) == 0 {
+	open = waiters(h, open)
+	if len(open) == 0 {
 		return ""
 	}
 	s := "; 1 other process may be waiting: "
@@ -397,15 +408,19 @@ func (o *watchOutput) status(now time.Time, held []locks.Hold, open []locks.Proc
 	if !o.live() {
 		return
 	}
+	width, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil || width < 20 {
+		width = 80
+	}
 	// A line that wraps cannot be erased, so it is cut.
 	line := []rune(now.Format("15:04:05.0") + "    " + o.statusText(now, held, open))
-	fmt.Fprint(o.env.Stdout, "\r\x1b[K"+string(line[:min(len(line), 79)]))
+	fmt.Fprint(o.env.Stdout, "\r\x1b[K"+string(line[:min(len(line), width-1)]))
 }
 
 func (o *watchOutput) statusText(now time.Time, held []locks.Hold, open []locks.Process) string {
 	for key, f := range o.folds {
 		if f.folded() && now.Sub(f.until) < foldGap {
-			return who(key.pid, f.command) + ": " + f.text()
+			return f.text() + ": " + who(key.pid, f.command)
 		}
 	}
 	if len(held) == 0 {
@@ -413,8 +428,8 @@ func (o *watchOutput) statusText(now time.Time, held []locks.Hold, open []locks.
 	}
 	h := held[0]
 	text := fmt.Sprintf("%s %s", currentStage(h), shortTime(now.Sub(h.From)))
-	if h.Lock.Blocks() && len(open) > 0 && h.Seen() >= minHold {
-		text += fmt.Sprintf(", %d may be waiting", len(open))
+	if n := len(waiters(h, open)); n > 0 && h.Seen() >= minHold {
+		text += fmt.Sprintf(", %d may be waiting", n)
 	}
 	if n := len(held) - 1; n > 0 {
 		text += fmt.Sprintf(", locks besides: %d", n)
