@@ -28,22 +28,16 @@ Usage: go run ./internal/bench [flags]
   go run ./internal/bench                        everything, about ten minutes
   go run ./internal/bench --quick                everything, in under three minutes
   go run ./internal/bench --only load,lab        parts of it
-`
 
-const manual = `
-The parts:
-  load    into SQLite: the pipeline (producer, broker, consumer), consumer load,
-          sqlite3's .import, and "bench plain", an ordinary Go program
-  stored  a file that is stored: consumer verify, and loading it again
-  memory  the peak memory of the pipeline's processes by the size of the file
-  queue   how many rows fit into a GiB of the queue
-  paced   producer --rate: is the pace held, and when is a row visible in SQLite
-  lab     contention with 16 processes: confirmed against the direct strategies
+load    into SQLite: the pipeline (producer, broker, consumer), consumer load,
+        an ordinary Go program, and sqlite3's .import
+stored  a file that is stored: consumer verify, and loading it again
+memory  the peak memory of the pipeline's processes by the size of the file
+queue   how many rows fit into a GiB of the queue
+paced   producer --rate: is the pace held, and when is a row visible in SQLite
+lab     contention with 16 processes: confirmed against the direct strategies
 
-The JSON document: {"machine" (contention about), "sqlite3" (version of the
-shell), "at", "load_average", "rounds", "interrupted", "targets", "comparisons",
-"tables"}. A figure of several rounds is {"median", "min", "max"}. A ratio is a
-way's seconds, divided by those of the comparison's first way in the same round.
+A ratio is a way's seconds, divided by those of the first way in the same round.
 `
 
 type config struct {
@@ -82,9 +76,8 @@ func main() {
 func run(ctx context.Context, args []string, env cli.Env) error {
 	c := config{sizes: []int{1_000_000, 3_000_000, 10_000_000}, seconds: 5}
 	f := cli.NewFlags("bench", help)
-	f.Manual(manual)
 	quick := f.Bool("quick", false, "smaller files, fewer rounds, shorter trials")
-	f.StringSliceVar(&c.only, "only", partNames(), "measure these `PARTS`; --help-all describes them\n")
+	f.StringSliceVar(&c.only, "only", partNames(), "measure these `PARTS`\n")
 	f.IntVar(&c.rows, "rows", 3_000_000, "`N` rows in the file that is compared (--quick: 300000)")
 	f.IntVar(&c.rounds, "rounds", 5, "`N` rounds of each comparison (--quick: 3)")
 	f.StringVar(&c.dir, "dir", "var", "work in `DIR`, on the disk to be measured")

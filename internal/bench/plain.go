@@ -1,7 +1,7 @@
 package main
 
 // "bench plain FILE DATABASE": an ordinary Go program to load a CSV file, for
-// comparison. encoding/csv, database/sql, one prepared INSERT, 1,000 rows a
+// comparison. encoding/csv, database/sql, a prepared INSERT, 1,000 rows a
 // transaction, a flat table of texts, WAL and synchronous FULL.
 
 import (
@@ -10,7 +10,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,60 +26,55 @@ func plain(ctx context.Context, args []string, _ cli.Env) error {
 		return err
 	}
 	defer file.Close()
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(args[1]), RawQuery: url.Values{
-		"_txlock": {"immediate"}, "_pragma": {"journal_mode(WAL)", "synchronous(FULL)"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return err
-	}
-	return errors.Join(plainLoad(ctx, db, csv.NewReader(file)), db.Close())
-}
-
-func plainLoad(ctx context.Context, db *sql.DB, in *csv.Reader) error {
+	in := csv.NewReader(file)
 	in.ReuseRecord = true
 	header, err := in.Read()
 	if err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, `CREATE TABLE ridership ("`+strings.Join(header, `" TEXT, "`)+`" TEXT)`); err != nil {
-		return err
-	}
-	insert, err := db.PrepareContext(ctx, "INSERT INTO ridership VALUES (?"+strings.Repeat(", ?", len(header)-1)+")")
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(args[1])+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 	if err != nil {
 		return err
 	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, `CREATE TABLE ridership ("`+strings.Join(header, `" TEXT, "`)+`" TEXT)`); err != nil {
+		return err
+	}
 	for err == nil {
-		err = plainTransaction(ctx, db, insert, in)
+		err = plainTransaction(ctx, db, in, "INSERT INTO ridership VALUES (?"+strings.Repeat(", ?", len(header)-1)+")")
 	}
 	if errors.Is(err, io.EOF) {
-		err = nil
+		return nil
 	}
-	return errors.Join(err, insert.Close())
+	return err
 }
 
 // plainTransaction stores 1,000 rows. It returns io.EOF after the last row.
-func plainTransaction(ctx context.Context, db *sql.DB, insert *sql.Stmt, in *csv.Reader) error {
+func plainTransaction(ctx context.Context, db *sql.DB, in *csv.Reader, statement string) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	insert = tx.StmtContext(ctx, insert)
+	defer tx.Rollback() // does nothing after the commit
+	insert, err := tx.PrepareContext(ctx, statement)
+	if err != nil {
+		return err
+	}
+	var record []string
 	for range 1000 {
-		record, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			return errors.Join(tx.Commit(), err)
-		}
-		if err != nil {
-			return errors.Join(err, tx.Rollback())
+		if record, err = in.Read(); err != nil {
+			break
 		}
 		values := make([]any, len(record))
 		for i, field := range record {
 			values[i] = field
 		}
 		if _, err := insert.ExecContext(ctx, values...); err != nil {
-			return errors.Join(err, tx.Rollback())
+			return err
 		}
 	}
-	return tx.Commit()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return errors.Join(tx.Commit(), err)
 }
