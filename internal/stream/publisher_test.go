@@ -326,6 +326,46 @@ func serveRequests(t *testing.T, c *Conn, stopped time.Duration) *atomic.Int64 {
 	return &served
 }
 
+// TestSecondAnswerIsNotTheNextOne: two writers may answer one request, where a
+// copy of the database is written as well. The second answer is about other
+// rows than the next request.
+func TestSecondAnswerIsNotTheNextOne(t *testing.T) {
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	asker, _ := connect(t, b)
+	q, err := asker.Requester()
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests, err := c.Requests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			d, err := requests.Next(ctx)
+			if err != nil {
+				return
+			}
+			rows, err := d.Chunk()
+			answer := stored(int(rows.Line))
+			if err := errors.Join(err, d.Confirm(answer), d.Confirm(answer)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for line := 2; line < 200; line++ {
+		if got, err := q.Store(t.Context(), chunk(line)); err != nil || got.Stored != line {
+			t.Fatalf("request %d has the answer %+v, %v", line, got, err)
+		}
+	}
+	cancel()
+	<-ended
+}
+
 func TestRequests(t *testing.T) {
 	b := startBroker(t, 64<<20)
 	c, log := connect(t, b)

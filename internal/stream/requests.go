@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -93,41 +92,80 @@ func (q *Requests) Close() error {
 // A Requester has rows stored without a queue. It is safe for concurrent use.
 type Requester struct {
 	conn  *Conn
-	sub   *nats.Subscription
 	inbox string
 
-	mu      sync.Mutex
-	last    uint64
-	waiting map[string]chan *nats.Msg // by the last token of the reply subject
+	mu   sync.Mutex
+	made int          // slots so far
+	idle []*replySlot // one for each request that was in flight at a time
+}
+
+// A replySlot is a subscription that one request uses at a time. Its answers go
+// from the connection straight to the goroutine that waits: each goroutine in
+// between would be one more wake-up a row.
+type replySlot struct {
+	inbox   string // each request adds a token of its own
+	answers chan *nats.Msg
+	sub     *nats.Subscription
+	resend  *time.Timer
+	last    uint64 // token
 }
 
 // Requester returns a requester.
 func (c *Conn) Requester() (*Requester, error) {
-	q := &Requester{conn: c, inbox: confirmSubjects + nuid.Next() + ".", waiting: map[string]chan *nats.Msg{}}
-	sub, err := c.nc.Subscribe(q.inbox+"*", q.onAnswer)
+	q := &Requester{conn: c, inbox: confirmSubjects + nuid.Next() + "."}
+	slot, err := q.takeSlot()
 	if err != nil {
-		return nil, fmt.Errorf("stream: subscribe to answers: %w", err)
+		return nil, err
 	}
-	q.sub = sub
+	q.giveBack(slot)
 	return q, nil
 }
 
-// Close ends the requester.
+// Close ends the requester. No request may be in flight.
 func (q *Requester) Close() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var errs error
+	for _, slot := range q.idle {
+		errs = errors.Join(errs, q.drop(slot))
+	}
+	q.idle = nil
+	return errs
+}
+
+func (q *Requester) takeSlot() (*replySlot, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if last := len(q.idle) - 1; last >= 0 {
+		slot := q.idle[last]
+		q.idle = q.idle[:last]
+		return slot, nil
+	}
+	q.made++
+	slot := &replySlot{
+		inbox: q.inbox + strconv.Itoa(q.made) + ".", answers: make(chan *nats.Msg, 16), resend: time.NewTimer(time.Hour),
+	}
+	slot.resend.Stop()
+	var err error
+	if slot.sub, err = q.conn.nc.ChanSubscribe(slot.inbox+"*", slot.answers); err != nil {
+		return nil, fmt.Errorf("stream: subscribe to answers: %w", err)
+	}
+	return slot, nil
+}
+
+func (q *Requester) giveBack(slot *replySlot) {
+	slot.resend.Stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.idle = append(q.idle, slot)
+}
+
+func (q *Requester) drop(slot *replySlot) error {
+	slot.resend.Stop()
 	if q.conn.nc.IsClosed() {
 		return nil
 	}
-	return wrap("unsubscribe from answers", q.sub.Unsubscribe())
-}
-
-func (q *Requester) onAnswer(m *nats.Msg) {
-	token := strings.TrimPrefix(m.Subject, q.inbox)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if answer, ok := q.waiting[token]; ok {
-		delete(q.waiting, token)
-		answer <- m
-	}
+	return wrap("unsubscribe from answers", slot.sub.Unsubscribe())
 }
 
 // ErrNoConsumer is returned by Store when no consumer serves requests.
@@ -159,31 +197,32 @@ func (q *Requester) Store(ctx context.Context, c mta.Chunk) (mta.Outcome, error)
 // reply subject, so a late answer to an earlier one counts. Otherwise a round
 // trip longer than the pause between two attempts would never end.
 func (q *Requester) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	answer := make(chan *nats.Msg, 1)
-	q.mu.Lock()
-	q.last++
-	token := strconv.FormatUint(q.last, 10)
-	q.waiting[token] = answer
-	q.mu.Unlock()
-	defer func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		delete(q.waiting, token)
-	}()
-	m.Reply = q.inbox + token
+	slot, err := q.takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	defer q.giveBack(slot)
+	slot.last++
+	m.Reply = slot.inbox + strconv.FormatUint(slot.last, 10)
 	pause := minResend
-	resend := time.NewTimer(pause)
-	defer resend.Stop()
+	slot.resend.Reset(pause)
+	publish := true
 	for {
-		if err := q.conn.nc.PublishMsg(m); isPermanent(err) {
-			return nil, err
+		if publish {
+			if err := q.conn.nc.PublishMsg(m); isPermanent(err) {
+				return nil, err
+			}
+			publish = false
 		}
 		select {
-		case a := <-answer:
-			return a, nil
-		case <-resend.C:
+		case a := <-slot.answers:
+			if a.Subject == m.Reply {
+				return a, nil
+			} // else it is about the rows of an earlier request
+		case <-slot.resend.C:
 			pause = min(2*pause, maxResend)
-			resend.Reset(pause)
+			slot.resend.Reset(pause)
+			publish = true
 		case <-q.conn.broken.Done():
 			return nil, context.Cause(q.conn.broken)
 		case <-ctx.Done():

@@ -73,6 +73,8 @@ func isConfirmSubject(subject string) bool {
 	return true
 }
 
+var lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
+
 // encode makes a message of a chunk. A column name with a line break in it
 // travels with a blank instead, for a header can't hold one.
 func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
@@ -82,7 +84,7 @@ func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
 	m := &nats.Msg{Subject: subject, Data: c.Data, Header: nats.Header{
 		sourceHeader:  {c.Source},
 		lineHeader:    {strconv.FormatUint(uint64(c.Line), 10)},
-		columnsHeader: {strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(c.Columns)},
+		columnsHeader: {lineBreaks.Replace(c.Columns)},
 	}}
 	if c.Length != 0 {
 		m.Header.Set(lengthHeader, strconv.FormatInt(c.Length, 10))

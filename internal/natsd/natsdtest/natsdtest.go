@@ -27,7 +27,7 @@ type Ensure func(context.Context, *nats.Conn) error
 
 // Start starts a broker on a free port, and stops it when the test ends. Each
 // change is made to the configuration before the start.
-func Start(t *testing.T, ensure Ensure, changes ...func(*natsd.Config)) *Broker {
+func Start(t testing.TB, ensure Ensure, changes ...func(*natsd.Config)) *Broker {
 	t.Helper()
 	b := &Broker{ensure: ensure, config: natsd.Config{
 		Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Sync: time.Minute, Log: slog.New(slog.DiscardHandler),
@@ -46,7 +46,7 @@ func Start(t *testing.T, ensure Ensure, changes ...func(*natsd.Config)) *Broker 
 }
 
 // Restart starts a broker that was stopped.
-func (b *Broker) Restart(t *testing.T) {
+func (b *Broker) Restart(t testing.TB) {
 	t.Helper()
 	var err error
 	if b.Server, err = natsd.Start(b.config); err != nil {
@@ -63,7 +63,7 @@ func (b *Broker) Restart(t *testing.T) {
 }
 
 // Shutdown stops the broker. A second call does nothing.
-func (b *Broker) Shutdown(t *testing.T) {
+func (b *Broker) Shutdown(t testing.TB) {
 	t.Helper()
 	if err := b.Stop(); err != nil {
 		t.Error(err)
