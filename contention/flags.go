@@ -40,7 +40,8 @@ about ten seconds. Describe your own program, and it compares the strategies for
 // strategiesManual says why there is no strategy that lets SQLite do it.
 const strategiesManual = `
 SQLite does not queue its waiters on Linux: with a busy timeout they poll, and sleep up to 100 ms in
-between, in no order. sqlite3_setlk_timeout() has no effect there.
+between, in no order. sqlite3_setlk_timeout() has no effect there. The single writer of queued and
+confirmed is a process of its own, with the broker in it, as in an application that embeds it.
 `
 
 const formatsManual = `JSON (--format json, or --output FILE.json): one document,
@@ -56,7 +57,7 @@ with one object a trial, in the order task, processes, strategy as typed:
   errors: transactions by SQLite's extended result code, {} if there were none
   seconds: from the start barrier to the last row in the table
   published_seconds: to the last row on the queue's disk, null without a queue
-  rows_per_second: stored rows by seconds
+  rows_per_second: stored rows by seconds; rows_per_commit: of the single writer, null without one
   wait_ms {p50, p99, max, samples, worst}: from when a row is ready to its commit or failure, less
   the task; p99 is null under 100 samples; worst is the process that waited longest
   per_process {min, max}: fewest and most rows of a process, with --rows when the first process

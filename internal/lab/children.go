@@ -52,6 +52,20 @@ func (c *children) start(binary, dir string, j job, log *slog.Logger) error {
 	return err
 }
 
+// waitServer waits for the URL of the writer's broker.
+func (c *children) waitServer(ctx context.Context) (string, error) {
+	select {
+	case url := <-c.writer.server:
+		return url, nil
+	case <-c.writer.done:
+		return "", fmt.Errorf("lab: %s died before the start: %s", c.writer.trace.Process, c.writer.trace.Died)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-time.After(startLimit):
+		return "", fmt.Errorf("lab: %s was not ready after %s", c.writer.trace.Process, startLimit)
+	}
+}
+
 // waitReady waits until every child is ready.
 func (c *children) waitReady(ctx context.Context) error {
 	limit := time.After(startLimit)
@@ -181,6 +195,7 @@ type worker struct {
 	log     *slog.Logger // nil unless verbose
 	queue   report.Queue // what it waits for, to log it
 
+	server   chan string   // the URL of its broker, if it is the writer
 	ready    chan struct{} // closed when it is
 	done     chan struct{} // closed when the process is gone and trace is complete
 	rows     atomic.Int64  // ended so far
@@ -193,7 +208,8 @@ type worker struct {
 
 func startWorker(binary, dir string, j job, log *slog.Logger) (*worker, error) {
 	w := &worker{
-		log: log, queue: report.Find(j.Strategy).Queue, ready: make(chan struct{}), done: make(chan struct{}),
+		log: log, queue: report.Find(j.Strategy).Queue, server: make(chan string, 1),
+		ready: make(chan struct{}), done: make(chan struct{}),
 		trace: report.Trace{Process: fmt.Sprintf("P%d", j.Process), Number: j.Process},
 	}
 	if j.Process == 0 {
@@ -272,6 +288,8 @@ func (w *worker) readLine(line []byte) (err error) {
 	switch kind {
 	case "step":
 		return w.logStep(rest)
+	case "server":
+		w.server <- rest
 	case "ready":
 		if !w.isReady {
 			w.isReady = true

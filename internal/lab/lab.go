@@ -105,7 +105,7 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 
 	c := &children{}
 	defer func() { err = errors.Join(err, c.end()) }()
-	if err := l.startChildren(c, s, dir, server); err != nil {
+	if err := l.startChildren(ctx, c, s, dir, server); err != nil {
 		return t, err
 	}
 	if err := c.waitReady(ctx); err != nil {
@@ -140,8 +140,9 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 	return t, nil
 }
 
-// startChildren starts the children; the writer first, it has more to prepare.
-func (l *Lab) startChildren(c *children, s report.Setting, dir, server string) error {
+// startChildren starts the children. A writer comes first: the others need the
+// URL of its broker.
+func (l *Lab) startChildren(ctx context.Context, c *children, s report.Setting, dir, server string) error {
 	j := job{Setting: s, Database: databasePath(dir), Server: server, Verbose: l.Verbose}
 	log := l.Log
 	if !l.Verbose {
@@ -149,11 +150,16 @@ func (l *Lab) startChildren(c *children, s report.Setting, dir, server string) e
 	} else {
 		log.Info("trial", "strategy", s.Strategy, "size", s.Size())
 	}
-	from := 1
 	if report.Find(s.Strategy).Queue.HasWriter() {
-		from = 0
+		err := c.start(l.Binary, dir, j, log)
+		if err != nil {
+			return err
+		}
+		if j.Server, err = c.waitServer(ctx); err != nil {
+			return err
+		}
 	}
-	for j.Process = from; j.Process <= s.Processes; j.Process++ {
+	for j.Process = 1; j.Process <= s.Processes; j.Process++ {
 		if err := c.start(l.Binary, dir, j, log); err != nil {
 			return err
 		}

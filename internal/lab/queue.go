@@ -22,47 +22,59 @@ const (
 	syncInterval = 2 * time.Second // where a commit need not survive a power cut
 )
 
-// startQueue starts a broker with an empty stream, the same as the pipeline's,
-// in the folder of the trial. Where the processes take the rows of the trial
-// from the queue, it fills the stream with them, and keeps it filled until stop.
-// For a strategy without a queue it does nothing.
-func startQueue(ctx context.Context, dir string, s report.Setting) (url string, stop func() error, err error) {
-	q := report.Find(s.Strategy).Queue
-	if q == report.NoQueue {
-		return "", func() error { return nil }, nil
-	}
+// startBroker starts a broker with an empty stream, the same as the pipeline's,
+// in the folder of the trial.
+func startBroker(ctx context.Context, dir string, s report.Setting) (*natsd.Server, error) {
 	c := natsd.Config{
 		Listen: "127.0.0.1:0", Store: filepath.Join(dir, "queue"), MaxStore: queueBytes, Log: slog.New(slog.DiscardHandler),
 	}
-	if s.Sync != "full" || q == report.FromQueue {
+	if s.Sync != "full" || report.Find(s.Strategy).Queue == report.FromQueue {
 		// A queue that is filled before the trial need not be synced row by
 		// row: no process is told that its row is safe.
 		c.Sync = syncInterval
 	}
 	server, err := natsd.Start(c)
 	if err != nil {
+		return nil, err
+	}
+	nc, err := server.Connect()
+	if err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	defer nc.Close()
+	if err := stream.Ensure(ctx, nc, queueBytes/10*9, 1); err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	return server, nil
+}
+
+// startQueue starts the queue from which the processes of a trial take rows. It
+// fills it, and keeps it filled until stop. For other strategies it does
+// nothing: a single writer has the broker in its process.
+func startQueue(ctx context.Context, dir string, s report.Setting) (url string, stop func() error, err error) {
+	if report.Find(s.Strategy).Queue != report.FromQueue {
+		return "", func() error { return nil }, nil
+	}
+	server, err := startBroker(ctx, dir, s)
+	if err != nil {
 		return "", nil, err
 	}
-	stopFilling, err := prepareStream(ctx, server, q, s)
+	stopFilling, err := startFilling(ctx, server, s)
 	if err != nil {
-		return "", nil, errors.Join(err, server.Stop())
+		return "", nil, errors.Join(fmt.Errorf("lab: fill the queue: %w", err), server.Stop())
 	}
 	return server.URL(), func() error { return errors.Join(stopFilling(), server.Stop()) }, nil
 }
 
-func prepareStream(ctx context.Context, server *natsd.Server, q report.Queue, s report.Setting) (stop func() error, err error) {
+func startFilling(ctx context.Context, server *natsd.Server, s report.Setting) (stop func() error, err error) {
 	nc, err := server.Connect()
 	if err != nil {
 		return nil, err
 	}
-	if err := stream.Ensure(ctx, nc, queueBytes/10*9, 1); err != nil || q != report.FromQueue {
-		nc.Close()
-		return func() error { return nil }, err
-	}
 	f, err := newFiller(ctx, nc, s)
 	if err != nil {
 		nc.Close()
-		return nil, fmt.Errorf("lab: fill the queue: %w", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"turnstile/internal/ingest"
 	"turnstile/internal/mta"
@@ -17,9 +20,16 @@ import (
 const batchRows = 20_000 // as the consumer's
 
 // runWriter is the single writer: a process that does with the queue what the
-// pipeline's consumer does, through the same ingest and the same store.
+// pipeline's consumer does, through the same ingest and the same store. The
+// broker runs in it, as in an application that embeds it: a row then takes one
+// socket less.
 func (p *process) runWriter(ctx context.Context) (err error) {
 	quiet := slog.New(slog.DiscardHandler)
+	server, err := startBroker(ctx, filepath.Dir(p.job.Database), p.job.Setting)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	db, err := store.Open(ctx, p.job.Database, store.Options{
 		BusyTimeout: p.job.BusyTimeout, Unsafe: p.job.Sync == "normal", Log: quiet,
 		Begun: p.rec.hasLock, Ended: p.rec.released,
@@ -28,7 +38,10 @@ func (p *process) runWriter(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	conn, err := stream.Connect(ctx, stream.Config{Servers: p.job.Server, Name: "contention writer", Role: "consumer", Log: quiet})
+	conn, err := stream.Connect(ctx, stream.Config{
+		Servers: server.URL(), Name: "contention writer", Role: "consumer", Log: quiet,
+		Options: []nats.Option{nats.InProcessServer(server)},
+	})
 	if err != nil {
 		return err
 	}
@@ -39,6 +52,9 @@ func (p *process) runWriter(ctx context.Context) (err error) {
 	}
 	requests, err := reader.Requests()
 	if err != nil {
+		return err
+	}
+	if err := p.rec.writeLine("server %s", server.URL()); err != nil {
 		return err
 	}
 	if err := p.barrier(); err != nil {
@@ -61,7 +77,7 @@ func (p *process) runWriter(ctx context.Context) (err error) {
 // mergeMessages takes messages from the queue and from requests, until ctx
 // ends.
 func mergeMessages(ctx context.Context, reader *stream.Reader, requests *stream.Requests) <-chan ingest.Message {
-	in := make(chan ingest.Message)
+	in := make(chan ingest.Message, 64) // so that a message does not wait for the one before to be parsed
 	var wg sync.WaitGroup
 	for _, next := range []func(context.Context) (*stream.Delivery, error){reader.Next, requests.Next} {
 		wg.Go(func() {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -109,6 +110,10 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	}
 	return nc, nil
 }
+
+// InProcessConn returns a connection without a network, for the nats.go option
+// InProcessServer.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
 // Failed hands out the reason when the server ends by itself.
 func (s *Server) Failed() <-chan string { return s.log.fatal }

@@ -422,8 +422,12 @@ func confirmedGain(trials []Trial) (f []finding) {
 		var s string
 		switch compareRates(p.a, p.b) {
 		case faster:
-			s = fmt.Sprintf("confirmed commits for all waiting processes at once: %s rows/s, %s as many as %s (%s)",
-				figure(p.a.Rate), multiple(p.a.Rate/p.b.Rate), p.b.Strategy, figure(p.b.Rate))
+			each := ""
+			if p.a.RowsPerCommit != nil {
+				each = fmt.Sprintf(", %s rows a commit", figure(*p.a.RowsPerCommit))
+			}
+			s = fmt.Sprintf("confirmed commits for all waiting processes at once%s: %s rows/s, %s as many as %s (%s)",
+				each, figure(p.a.Rate), multiple(p.a.Rate/p.b.Rate), p.b.Strategy, figure(p.b.Rate))
 		case slower:
 			s = fmt.Sprintf("confirmed does not pay here: %s rows/s, and %s %s", figure(p.a.Rate), p.b.Strategy, figure(p.b.Rate))
 		case equal:

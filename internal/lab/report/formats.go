@@ -56,6 +56,7 @@ type trialDoc struct {
 	Seconds        *float64              `json:"seconds"`
 	Published      *float64              `json:"published_seconds"`
 	Rate           float64               `json:"rows_per_second"`
+	RowsPerCommit  *float64              `json:"rows_per_commit"`
 	Wait           waitDoc               `json:"wait_ms"`
 	PerProcess     rangeDoc              `json:"per_process"`
 	Fairness       *float64              `json:"fairness"`
@@ -259,7 +260,7 @@ func (t Trial) document() trialDoc {
 		Task: durationMillis(t.Task), BusyTimeout: durationMillis(t.BusyTimeout), Introduction: t.Introduction,
 		Journal: t.Journal, Sync: t.Sync,
 		Asked: t.Asked, Stored: t.Stored, Lost: t.Lost, NotBegun: t.NotBegun, Unaccounted: t.Unaccounted, Errors: map[string]int{},
-		Seconds: rounded(t.Seconds), Published: rounded(t.Published), Rate: round(t.Rate),
+		Seconds: rounded(t.Seconds), Published: rounded(t.Published), Rate: round(t.Rate), RowsPerCommit: rounded(t.RowsPerCommit),
 		Wait:       waitDoc{rounded(t.Wait.P50), rounded(t.Wait.P99), rounded(t.Wait.Max), t.Wait.Samples, t.Wait.Worst},
 		PerProcess: rangeDoc{t.MinRows, t.MaxRows}, Fairness: rounded(t.Fairness), Processed: []processDoc{},
 		Held:     milliseconds(t.HeldSeconds),
@@ -326,7 +327,7 @@ func (d trialDoc) trial() (Trial, error) {
 			For: millisDuration(valueOf(d.For)), Deadline: millisDuration(valueOf(d.Deadline)), Introduction: d.Introduction,
 		},
 		Journal: d.Journal, Asked: d.Asked, Stored: d.Stored, Lost: d.Lost, NotBegun: d.NotBegun, Unaccounted: d.Unaccounted, Errors: map[int]int{},
-		Seconds: d.Seconds, Published: d.Published, Rate: d.Rate,
+		Seconds: d.Seconds, Published: d.Published, Rate: d.Rate, RowsPerCommit: d.RowsPerCommit,
 		Wait:    WaitStats{d.Wait.P50, d.Wait.P99, d.Wait.Max, d.Wait.Samples, d.Wait.Worst},
 		MinRows: d.PerProcess.Min, MaxRows: d.PerProcess.Max, Fairness: d.Fairness, HeldSeconds: d.Held / 1000,
 		LockWait:    LockWait{millisDuration(d.LockWait.Total), millisDuration(d.LockWait.Free), millisDuration(d.LockWait.Contended)},

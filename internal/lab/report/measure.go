@@ -91,7 +91,8 @@ func startSpread(traces []Trace) time.Duration {
 
 // tally counts the rows of one process.
 type tally struct {
-	done, failed, unfinished int // as the process recorded
+	done, failed, unfinished int // rows, as the process recorded
+	commits                  int
 	stored                   int // in the table
 	missing                  int // done, and not in the table
 	unreported               int // unfinished, and in the table all the same
@@ -112,6 +113,7 @@ func makeTally(trace Trace, stored StoredRows, shared bool) tally {
 			n.errors[e.Code]++
 		default:
 			n.done += e.Rows
+			n.commits++
 			n.lastDone = max(n.lastDone, e.End)
 		}
 		n.lastEnd = e.End
@@ -196,6 +198,9 @@ func (t *Trial) measureTime(processes, writer []tally) {
 			t.Published = seconds(last)
 		}
 		last = lastDone(writer)
+		if w := writer[0]; w.commits > 0 {
+			t.RowsPerCommit = new(float64(w.done) / float64(w.commits))
+		}
 	}
 	if last > 0 && t.Stored > 0 {
 		t.Seconds = seconds(last)

@@ -182,6 +182,9 @@ func TestWriterIsTheLast(t *testing.T) {
 	s := Setting{Strategy: "queued", Processes: 1, Rows: 2, Sync: "full"}
 	writer := recording{Trace: Trace{Process: "writer", Ended: true}, list: []Event{{Rows: 2, Begun: 30 * ms, Released: 50 * ms, End: 50 * ms}}}
 	got := Measure(s, traces(done(1, 2)), &traces(writer)[0], lines(map[int][]int{1: {2, 3}}), false)
+	if *got.RowsPerCommit != 2 {
+		t.Errorf("%v rows a commit, want 2", *got.RowsPerCommit)
+	}
 	if *got.Published != 0.02 || *got.Seconds != 0.05 || got.HeldSeconds <= 0.02 {
 		t.Errorf("published %v, seconds %v, held %v", *got.Published, *got.Seconds, got.HeldSeconds)
 	}

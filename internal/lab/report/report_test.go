@@ -103,8 +103,8 @@ func TestJSONKeysAreAlwaysThere(t *testing.T) {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
 	}
-	if len(doc.Trials[0]) != 37 {
-		t.Errorf("a trial has %d keys, want 37", len(doc.Trials[0]))
+	if len(doc.Trials[0]) != 38 {
+		t.Errorf("a trial has %d keys, want 38", len(doc.Trials[0]))
 	}
 }
 

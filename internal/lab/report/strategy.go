@@ -22,7 +22,8 @@ type Strategy struct {
 // Queue says what a strategy needs a broker and a writer for.
 type Queue int
 
-// How a strategy uses a queue.
+// How a strategy uses a queue. The broker runs in the process of the single
+// writer, as in an application that embeds it.
 const (
 	NoQueue   Queue = iota
 	FromQueue       // the queue is filled before, and the processes take rows and write them

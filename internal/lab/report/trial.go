@@ -94,6 +94,8 @@ type Trial struct {
 	Published *float64 // to the last row on the queue's disk
 	Rate      float64  // rows/s stored
 
+	RowsPerCommit *float64 // of the single writer, on average; nil without one
+
 	Wait WaitStats
 
 	MinRows, MaxRows int      // rows of a process
