@@ -337,7 +337,7 @@ func TestSecondAnswerIsNotTheNextOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests, err := c.Requests()
+	requests, err := reader(t, c, "db1").Requests()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,11 @@ func BenchmarkRequest(b *testing.B) {
 		b.Cleanup(c.nc.Close)
 		return c
 	}
-	requests, err := dial().Requests()
+	r, err := dial().Reader(b.Context(), ReaderOptions{Database: &testDatabase{id: "db1", path: "/db1"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	requests, err := r.Requests()
 	if err != nil {
 		b.Fatal(err)
 	}
