@@ -28,8 +28,11 @@ type PublisherOptions struct {
 	// Stored: a message is done when a consumer has committed its rows, not
 	// already when the broker has it on disk.
 	Stored bool
+	// Compress messages that are larger than 4 KiB.
+	Compress bool
 	// Done is called for every message that is done. It must not block. The
-	// chunk's Data is valid during the call only.
+	// chunk's Data is valid during the call only, and nil if the message was
+	// compressed.
 	Done func(Receipt)
 
 	confirmWithin time.Duration // for tests; 0: [confirmWithin]
@@ -167,8 +170,12 @@ func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	if err != nil {
 		return err
 	}
-	m.Data = bytes.Clone(c.Data)
-	c.Data = m.Data
+	if p.options.Compress && compress(m) {
+		c.Data = nil
+	} else {
+		m.Data = bytes.Clone(c.Data)
+		c.Data = m.Data
+	}
 	s := &slot{msg: *m, chunk: c, cost: max(minCost, int64(len(m.Data)))}
 	if err := p.lockWhen(ctx, func() bool { return p.hasRoom(s.cost) }); err != nil {
 		return err

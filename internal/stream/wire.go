@@ -10,7 +10,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 
 	"turnstile/internal/mta"
@@ -29,6 +31,11 @@ const (
 	columnsHeader = "Turnstile-Columns" // the header record
 	confirmHeader = "Turnstile-Confirm" // optional: who wants to hear of the commit
 	lengthHeader  = "Turnstile-Length"  // optional: of a line too long to carry, in bytes
+
+	// encodingHeader is optional. Its only value is snappy: the body is one block
+	// of the Snappy block format, not the framed format.
+	encodingHeader = "Content-Encoding"
+	snappy         = "snappy"
 )
 
 // MaxMessage is the most bytes of a message, headers included. NATS itself
@@ -90,6 +97,28 @@ func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
 		m.Header.Set(lengthHeader, strconv.FormatInt(c.Length, 10))
 	}
 	return m, nil
+}
+
+// A larger body is compressed. Smaller ones stay readable on the wire.
+const maxPlainBody = 4 << 10
+
+var compressBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// compress replaces the body of a message by one Snappy block, if that is
+// smaller. It reports whether it did.
+func compress(m *nats.Msg) bool {
+	if len(m.Data) <= maxPlainBody {
+		return false
+	}
+	buffer := compressBuffers.Get().(*[]byte)
+	defer compressBuffers.Put(buffer)
+	*buffer = s2.EncodeSnappy((*buffer)[:cap(*buffer)], m.Data)
+	if len(*buffer) >= len(m.Data) {
+		return false
+	}
+	m.Data = bytes.Clone(*buffer) // of its exact size: the publisher keeps it
+	m.Header.Set(encodingHeader, snappy)
+	return true
 }
 
 // Overhead is about how many bytes of a message are not the chunk's.
