@@ -73,6 +73,7 @@ type config struct {
 	confirm   string
 	timeout   time.Duration
 	message   int // bytes
+	compress  bool
 	output    *cli.Result
 	flags     *cli.Flags
 }
@@ -113,8 +114,9 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.BoolVar(&c.keepGoing, "keep-going", false, "send a file even if its first 1000 rows are all rejects")
 	f.DurationVar(&c.timeout, "timeout", 0, "give up when no row is done for this `TIME`; 0 means wait without limit")
 	size := f.String("message-size", "900KiB", "put up to `BYTES` of rows into a message")
+	f.BoolVar(&c.compress, "compress", true, "compress messages over 4 KiB; --compress=false keeps them readable on the wire")
 	c.output = f.ResultFlags("text", "json")
-	f.Advanced("columns", "delimiter", "keep-going", "from-line", "timeout", "message-size", "format", "output")
+	f.Advanced("columns", "delimiter", "keep-going", "from-line", "timeout", "message-size", "compress", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return c, done, err
 	}

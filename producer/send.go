@@ -170,7 +170,7 @@ func (s *sender) connect(ctx context.Context, cancel context.CancelCauseFunc) (*
 	if err != nil {
 		return nil, err
 	}
-	s.pub, err = conn.Publisher(ctx, stream.PublisherOptions{Stored: s.stored(), Done: s.done})
+	s.pub, err = conn.Publisher(ctx, stream.PublisherOptions{Stored: s.stored(), Compress: s.compress, Done: s.done})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -107,6 +107,7 @@ func Run(ctx context.Context, in <-chan Message, store Store, o Options) error {
 type openMessage struct {
 	Message
 	foreign error
+	size    int         // bytes of its rows, decompressed
 	rest    mta.Chunk   // not parsed yet
 	outcome mta.Outcome // of the parts that are stored
 }
@@ -117,6 +118,7 @@ type openMessage struct {
 func open(m Message) *openMessage {
 	o := &openMessage{Message: m}
 	o.rest, o.foreign = m.Chunk()
+	o.size = max(len(m.Body()), len(o.rest.Data))
 	if o.foreign != nil {
 		o.rest = mta.Chunk{}
 	}
@@ -154,7 +156,7 @@ func (b *batch) add(parser *mta.Parser, m *openMessage) (last bool) {
 	if len(b.messages) == 0 {
 		parser.Begin()
 	}
-	b.bytes += len(m.Body())
+	b.bytes += m.size
 	part, last := m.parse(parser, max(maxBatchBytes-b.bytes, minPartBytes))
 	b.messages, b.last = append(b.messages, m), append(b.last, last)
 	b.rows.Parts = append(b.rows.Parts, part)

@@ -14,10 +14,13 @@ import (
 // A Delivery is a received message that is not answered yet.
 type Delivery struct {
 	conn      *Conn
+	header    nats.Header
 	body      []byte
-	chunk     mta.Chunk
-	foreign   error  // why it is not a turnstile message
 	confirmTo string // "": nobody asked for a confirmation
+
+	decoded bool // chunk and foreign are set
+	chunk   mta.Chunk
+	foreign error // why it is not a turnstile message
 
 	// For a message of the stream only.
 	reader     *Reader
@@ -33,11 +36,10 @@ func (r *Reader) delivery(m *nats.Msg) (*Delivery, error) {
 	}
 	r.mu.Lock()
 	d := &Delivery{
-		conn: r.conn, body: m.Data, reader: r, ackTo: m.Reply,
+		conn: r.conn, header: m.Header, body: m.Data, reader: r, ackTo: m.Reply,
 		connection: r.connection, mark: mta.Mark{Stream: r.streamID, Sequence: meta.Sequence.Stream},
 	}
 	r.mu.Unlock()
-	d.chunk, d.foreign = decode(m.Header, d.body)
 	if to := m.Header.Get(confirmHeader); to != "" {
 		if isConfirmSubject(to) {
 			d.confirmTo = to
@@ -55,13 +57,22 @@ func request(c *Conn, m *nats.Msg) *Delivery {
 		c.log.Warn("request refused: its reply subject is not below "+confirmSubjects, "subject", m.Subject, "reply", m.Reply)
 		return nil
 	}
-	d := &Delivery{conn: c, body: m.Data, confirmTo: m.Reply}
-	d.chunk, d.foreign = decode(m.Header, d.body)
-	return d
+	return &Delivery{conn: c, header: m.Header, body: m.Data, confirmTo: m.Reply}
 }
 
-// Chunk returns the message's rows, or an error if it is a foreign message.
-func (d *Delivery) Chunk() (mta.Chunk, error) { return d.chunk, d.foreign }
+// Chunk returns the message's rows, or an error if it is a foreign message. The
+// first call decompresses the rows: a message that is fetched and not in a batch
+// yet takes no more memory than on the wire.
+func (d *Delivery) Chunk() (mta.Chunk, error) {
+	if !d.decoded {
+		d.decoded = true
+		var body []byte
+		if body, d.foreign = decompress(d.header, d.body); d.foreign == nil {
+			d.chunk, d.foreign = decode(d.header, body)
+		}
+	}
+	return d.chunk, d.foreign
+}
 
 // Mark is the message's position in the stream; zero for a request.
 func (d *Delivery) Mark() mta.Mark { return d.mark }

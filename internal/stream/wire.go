@@ -121,6 +121,36 @@ func compress(m *nats.Msg) bool {
 	return true
 }
 
+// framed begins a body in Snappy's other format, the framed one.
+var framed = []byte("\xff\x06\x00\x00sNaPpY")
+
+// decompress returns the body of a message in plain form. It checks the length
+// that a block claims before it takes memory: a few bytes may claim 4 GiB.
+func decompress(h nats.Header, body []byte) ([]byte, error) {
+	encoding, ok := h[encodingHeader]
+	if !ok {
+		return body, nil
+	}
+	if len(encoding) != 1 || encoding[0] != snappy {
+		return nil, fmt.Errorf("header %s is %.20q, want %s", encodingHeader, strings.Join(encoding, ","), snappy)
+	}
+	if bytes.HasPrefix(body, framed) {
+		return nil, errors.New("its body is in Snappy's framed format, want one block")
+	}
+	n, err := s2.DecodedLen(body)
+	if err != nil {
+		return nil, errors.New("its body is not a Snappy block")
+	}
+	if n > MaxMessage {
+		return nil, fmt.Errorf("its Snappy block claims %d bytes, want %d at most", n, MaxMessage)
+	}
+	plain, err := s2.Decode(make([]byte, n), body)
+	if err != nil {
+		return nil, fmt.Errorf("its Snappy block is damaged: %w", err)
+	}
+	return plain, nil
+}
+
 // Overhead is about how many bytes of a message are not the chunk's.
 func Overhead(source, columns string) int { return 256 + 2*len(source) + len(columns) }
 

@@ -1,11 +1,16 @@
 package stream
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 
 	"turnstile/internal/mta"
@@ -24,6 +29,110 @@ func TestWire(t *testing.T) {
 		got, err := decode(m.Header, m.Data)
 		if err != nil || !reflect.DeepEqual(got, c) {
 			t.Errorf("sent %+v, got %+v, %v", c, got, err)
+		}
+	}
+}
+
+// manyRows returns n rows as the portal writes them.
+func manyRows(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, "2022-02-01T%02d:00:00.000,subway,%d,\"Fulton St (A,C,J,Z,2,3,4,5)\",Manhattan,omny,OMNY - Full Fare,%d,0,40.71,-74.00,POINT (-74.00 40.71)\n",
+			i/1000%24, 600+i%40, i%97)
+	}
+	return b.Bytes()
+}
+
+func TestCompress(t *testing.T) {
+	random := make([]byte, 100_000)
+	for i := range random {
+		random[i] = byte(rand.Uint32())
+	}
+	for name, c := range map[string]struct {
+		body []byte
+		want bool
+	}{
+		"a row":          {manyRows(1), false},
+		"4 KiB":          {manyRows(40)[:maxPlainBody], false},
+		"many rows":      {manyRows(5000), true},
+		"incompressible": {random, false},
+	} {
+		m, err := encode("s", mta.Chunk{Source: "s", Columns: "a", Line: 2, Data: c.body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := compress(m); got != c.want || (len(m.Header[encodingHeader]) > 0) != c.want {
+			t.Errorf("%s: compressed %v, want %v; %v", name, got, c.want, m.Header)
+		}
+		if c.want && len(m.Data)*5 > len(c.body) {
+			t.Errorf("%s: %d bytes became %d", name, len(c.body), len(m.Data))
+		}
+		got, err := decompress(m.Header, m.Data)
+		if err != nil || !bytes.Equal(got, c.body) {
+			t.Errorf("%s: %d bytes came back as %d, %v", name, len(c.body), len(got), err)
+		}
+	}
+}
+
+func TestDecompressRefuses(t *testing.T) {
+	block := s2.EncodeSnappy(nil, manyRows(100))
+	var framedBody bytes.Buffer
+	w := s2.NewWriter(&framedBody, s2.WriterSnappyCompat())
+	if _, err := w.Write(manyRows(100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		encoding []string
+		body     []byte
+		want     string
+	}{
+		"unknown":      {[]string{"gzip"}, block, "want snappy"},
+		"no value":     {[]string{""}, block, "want snappy"},
+		"two":          {[]string{"snappy", "gzip"}, block, "want snappy"},
+		"framed":       {[]string{"snappy"}, framedBody.Bytes(), "framed"},
+		"empty":        {[]string{"snappy"}, nil, "not a Snappy block"},
+		"no block":     {[]string{"snappy"}, []byte("\xff\xff\xff\xff\xff\xff"), "not a Snappy block"},
+		"claims 1 GiB": {[]string{"snappy"}, binary.AppendUvarint(nil, 1<<30), "claims 1073741824 bytes"},
+		"too long":     {[]string{"snappy"}, s2.EncodeSnappy(nil, make([]byte, MaxMessage+1)), "claims 983041 bytes"},
+		"cut off":      {[]string{"snappy"}, block[:len(block)/2], "damaged"},
+		"more behind":  {[]string{"snappy"}, append(bytes.Clone(block), 'x'), "damaged"},
+	} {
+		if _, err := decompress(nats.Header{encodingHeader: c.encoding}, c.body); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+	// A block of nothing is a message without rows.
+	d := Delivery{header: nats.Header{sourceHeader: {"a"}, lineHeader: {"2"}, encodingHeader: {snappy}}, body: s2.EncodeSnappy(nil, nil)}
+	if _, err := d.Chunk(); err == nil || !strings.Contains(err.Error(), "no rows") {
+		t.Errorf("a block of nothing: got %v", err)
+	}
+}
+
+func BenchmarkCompress(b *testing.B) {
+	rows := manyRows(6000)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(rows)))
+	for b.Loop() {
+		m, err := encode("s", mta.Chunk{Source: "s", Columns: "a", Line: 2, Data: rows})
+		if err != nil || !compress(m) {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecompress(b *testing.B) {
+	m, err := encode("s", mta.Chunk{Source: "s", Columns: "a", Line: 2, Data: manyRows(6000)})
+	if err != nil || !compress(m) {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(manyRows(6000))))
+	for b.Loop() {
+		if _, err := decompress(m.Header, m.Data); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
