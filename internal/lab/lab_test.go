@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"turnstile/internal/lab/report"
@@ -183,11 +182,16 @@ func TestSpoolIsReadSeveralTimes(t *testing.T) {
 // few seconds' rows at its start, and is refilled while they are taken.
 func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 	s := report.Setting{Strategy: "consumers", Processes: 2, PerTransaction: 1, For: 9 * time.Minute, Sync: "full"}
-	url, stop, err := startQueue(t.Context(), t.TempDir(), s)
+	const ahead = 2000
+	server, err := startBroker(t.Context(), t.TempDir(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(url)
+	stop, err := startFilling(t.Context(), server, s, ahead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := server.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,15 +206,15 @@ func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 		}
 		return q.CachedInfo().State
 	}
-	if n := state().Msgs; n != maxFilled {
-		t.Errorf("the queue has %d rows, want %d", n, maxFilled)
+	if n := state().Msgs; n != ahead {
+		t.Errorf("the queue has %d rows, want %d", n, ahead)
 	}
 	consumer, err := js.Consumer(t.Context(), stream.Name, sharedConsumer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for taken := 0; taken <= maxFilled/2; {
-		batch, err := consumer.Fetch(5000)
+	for taken := 0; taken <= ahead/2; {
+		batch, err := consumer.Fetch(500)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +227,7 @@ func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 	}
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * ms) {
 		got := state()
-		if got.LastSeq > maxFilled && got.FirstSeq > 1 {
+		if got.LastSeq > ahead && got.FirstSeq > 1 {
 			break
 		}
 		if time.Now().After(end) {
@@ -231,7 +235,7 @@ func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 		}
 	}
 	nc.Close()
-	if err := stop(); err != nil {
+	if err := errors.Join(stop(), server.Stop()); err != nil {
 		t.Error(err)
 	}
 }

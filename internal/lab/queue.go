@@ -59,19 +59,19 @@ func startQueue(ctx context.Context, dir string, s report.Setting) (url string, 
 	if err != nil {
 		return "", nil, err
 	}
-	stopFilling, err := startFilling(ctx, server, s)
+	stopFilling, err := startFilling(ctx, server, s, maxFilled)
 	if err != nil {
 		return "", nil, errors.Join(fmt.Errorf("lab: fill the queue: %w", err), server.Stop())
 	}
 	return server.URL(), func() error { return errors.Join(stopFilling(), server.Stop()) }, nil
 }
 
-func startFilling(ctx context.Context, server *natsd.Server, s report.Setting) (stop func() error, err error) {
+func startFilling(ctx context.Context, server *natsd.Server, s report.Setting, ahead int) (stop func() error, err error) {
 	nc, err := server.Connect()
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFiller(ctx, nc, s)
+	f, err := newFiller(ctx, nc, s, ahead)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -103,20 +103,21 @@ type filler struct {
 	js       jetstream.JetStream
 	setting  report.Setting
 	consumer jetstream.Consumer
-	rows     int // of the trial; the queue is refilled while it runs if there are more than maxFilled
+	rows     int // of the trial; the queue is refilled while it runs if there are more than ahead
+	ahead    int // rows in the queue, at most
 	next     int // the number of the next row
 }
 
-func newFiller(ctx context.Context, nc *nats.Conn, s report.Setting) (*filler, error) {
+func newFiller(ctx context.Context, nc *nats.Conn, s report.Setting, ahead int) (*filler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	f := &filler{js: js, setting: s, rows: s.Processes * s.Rows}
+	f := &filler{js: js, setting: s, rows: s.Processes * s.Rows, ahead: ahead}
 	if s.For > 0 {
 		f.rows = int(filledRows * s.For.Seconds())
 	}
-	if err := f.fill(ctx, maxFilled); err != nil {
+	if err := f.fill(ctx, ahead); err != nil {
 		return nil, err
 	}
 	f.consumer, err = createSharedConsumer(ctx, js, s)
@@ -164,7 +165,7 @@ func (f *filler) keepFilled(ctx context.Context) error {
 
 func (f *filler) refill(ctx context.Context) error {
 	info, err := f.consumer.Info(ctx)
-	if err != nil || info.NumPending > maxFilled/2 {
+	if err != nil || info.NumPending > uint64(f.ahead/2) {
 		return err
 	}
 	s, err := f.js.Stream(ctx, stream.Name)
@@ -174,7 +175,7 @@ func (f *filler) refill(ctx context.Context) error {
 	if err := s.Purge(ctx, jetstream.WithPurgeSequence(info.AckFloor.Stream+1)); err != nil {
 		return err
 	}
-	return f.fill(ctx, maxFilled/2)
+	return f.fill(ctx, f.ahead/2)
 }
 
 // createSharedConsumer creates the consumer that all processes take from.

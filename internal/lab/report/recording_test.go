@@ -79,8 +79,8 @@ func TestLargeTrialKeepsItsLongestWaits(t *testing.T) {
 		}
 		return r
 	}
-	got := Measure(s, traces(many(1, 150_000), many(2, 150_000)), nil, StoredRows{}, false).Recording
-	if got.Dropped == nil || got.Dropped.Events != 300_000 || got.Dropped.Until != 10*time.Second {
+	got := Measure(s, traces(many(1, 110_000), many(2, 110_000)), nil, StoredRows{}, false).Recording
+	if got.Dropped == nil || got.Dropped.Events != 220_000 || got.Dropped.Until != 10*time.Second {
 		t.Fatalf("dropped %+v", got.Dropped)
 	}
 	if n := got.count(); n != 2*50_000+recordedWaits {
