@@ -3,6 +3,7 @@ package store
 // How fast rows go in and are proved, so that a slower version is seen.
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -124,6 +125,35 @@ func BenchmarkOneRow(b *testing.B) {
 		batch.Parts[0].Rides[0].Line++
 		benchWrite(b, d, []*mta.Batch{batch})
 	}
+}
+
+// BenchmarkLargeReject has one reject of 900 KB a transaction. The time of one
+// must not grow with their number.
+func BenchmarkLargeReject(b *testing.B) {
+	d := open(b, filepath.Join(b.TempDir(), "rides.db"))
+	batch := &mta.Batch{Dims: benchDims, Parts: []mta.Part{{Source: "a.csv", Columns: "x", Rejects: []mta.Reject{{Line: 1, Reason: "bad"}}}}}
+	for b.Loop() {
+		r := &batch.Parts[0].Rejects[0]
+		r.Line++
+		r.Record = bytes.Repeat([]byte{byte(r.Line)}, 900_000)
+		benchWrite(b, d, []*mta.Batch{batch})
+	}
+}
+
+// BenchmarkRejects has 100,000 different rejects a transaction.
+func BenchmarkRejects(b *testing.B) {
+	const rejects = 100_000
+	part := mta.Part{Source: "a.csv", Columns: "x"}
+	for line := range int64(rejects) {
+		part.Rejects = append(part.Rejects, mta.Reject{Line: 2 + line, Reason: "bad", Record: fmt.Appendf(nil, "%d\n", line)})
+	}
+	for b.Loop() {
+		b.StopTimer()
+		d := open(b, filepath.Join(b.TempDir(), "rides.db"))
+		b.StartTimer()
+		benchWrite(b, d, []*mta.Batch{{Dims: benchDims, Parts: []mta.Part{part}}})
+	}
+	perSecond(b, rejects)
 }
 
 func BenchmarkVerify(b *testing.B) {
