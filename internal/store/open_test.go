@@ -1,7 +1,5 @@
 package store
 
-// What is opened, what is refused and left as it was, and who may write.
-
 import (
 	"context"
 	"database/sql"

@@ -1,7 +1,5 @@
 package store
 
-// What is rejected, mended, and rejected again.
-
 import (
 	"bytes"
 	"errors"
@@ -50,8 +48,8 @@ func rejectsOf(t *testing.T, path, source string) (list []Reject) {
 	return list
 }
 
-// The steps of a story at one line of a file, each a part of its own: what is
-// left is the same whether they come in one batch or in many.
+// A corrected row resolves the rejects of its line. Each step is a part of its
+// own; the rejects left are the same in one batch and in many.
 func TestResolveRejects(t *testing.T) {
 	row := func(riders int64) mta.Part {
 		return mta.Part{Source: "a.csv", Rides: []mta.Ride{{Line: 5, Ridership: riders, Raw: fmt.Append(nil, "row ", riders)}}}
@@ -63,13 +61,13 @@ func TestResolveRejects(t *testing.T) {
 		steps []mta.Part
 		left  []string
 	}{
-		{"mended", []mta.Part{bad, row(1)}, nil},
-		{"mended, and both delivered again", []mta.Part{bad, row(1), bad, row(1)}, nil},
+		{"corrected", []mta.Part{bad, row(1)}, nil},
+		{"corrected, and both redelivered", []mta.Part{bad, row(1), bad, row(1)}, nil},
 		{"spoiled", []mta.Part{row(1), bad}, []string{"bad"}},
 		{"another version", []mta.Part{row(1), row(2)}, []string{"row 2"}},
 		{"another version outlives the stored one's return", []mta.Part{row(1), row(2), row(1)}, []string{"row 2"}},
-		{"another version outlives mending", []mta.Part{bad, row(1), row(2), bad, row(1)}, []string{"row 2"}},
-		{"another version does not mend", []mta.Part{row(1), bad, row(2)}, []string{"bad", "row 2"}},
+		{"another version outlives a correction", []mta.Part{bad, row(1), row(2), bad, row(1)}, []string{"row 2"}},
+		{"another version resolves nothing", []mta.Part{row(1), bad, row(2)}, []string{"bad", "row 2"}},
 		{"a flaw that turns out to be another version", []mta.Part{row(1), badRow2, row(2), row(1)}, []string{"row 2"}},
 		{"another version stays one", []mta.Part{row(1), row(2), badRow2, row(1)}, []string{"row 2"}},
 	} {
@@ -119,7 +117,7 @@ func TestDiffersWarnsOncePerSource(t *testing.T) {
 	}
 }
 
-// A run is one row, however its lines come again, and any of its lines may be
+// A run is one row, however its lines are redelivered. Any of its lines may be
 // corrected.
 func TestRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")

@@ -231,7 +231,7 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// Who starts in the middle of a file is not told of the lines before.
+// Rides before the first line of a comparison are not extra.
 func TestVerifyFromLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
 	d := open(t, path)
