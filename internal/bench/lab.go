@@ -12,7 +12,8 @@ import (
 	"turnstile/internal/lab/report"
 )
 
-// labStrategies are confirmed, and the direct ones it is compared with.
+// labStrategies are confirmed, the direct strategies that poll for the lock, and
+// turns, which is direct and fair.
 var labStrategies = []string{"confirmed", "direct", "wal", "immediate", "short", "turns"}
 
 // lab runs contention once a round: the trials of a ratio run within a minute.
@@ -54,13 +55,14 @@ func (b *bench) labResult(rounds [][]report.Trial) {
 
 	var fair, best, wait []float64
 	for _, trials := range rounds {
-		c, fastest := trialOf(trials, "confirmed"), fastestDirect(trials, 0)
-		fair = append(fair, divide(c.Rate, fastestDirect(trials, 0.9).Rate))
-		best = append(best, divide(c.Rate, fastest.Rate))
-		wait = append(wait, divide(value(fastest.Wait.Max), value(c.Wait.Max)))
+		c := trialOf(trials, "confirmed")
+		polling := fastest(trials, labStrategies[1:5], 0)
+		fair = append(fair, divide(c.Rate, fastest(trials, labStrategies[1:], 0.9).Rate))
+		best = append(best, divide(c.Rate, polling.Rate))
+		wait = append(wait, divide(value(polling.Wait.Max), value(c.Wait.Max)))
 	}
 	b.target("confirmed against the fastest fair direct strategy, rows/s", ">= 2", spreadOf(fair).Median >= 2, spreadOf(fair).text(2))
-	b.target("confirmed against the fastest direct strategy, rows/s", ">= 1.2", spreadOf(best).Median >= 1.2, spreadOf(best).text(2))
+	b.target("confirmed against the fastest that polls, rows/s", ">= 1.2", spreadOf(best).Median >= 1.2, spreadOf(best).text(2))
 	b.target("max wait of confirmed against that strategy's", "<= 1/100", spreadOf(wait).Median >= 100, "1/"+spreadOf(wait).text(0))
 }
 
@@ -73,11 +75,11 @@ func trialOf(trials []report.Trial, strategy string) report.Trial {
 	return report.Trial{}
 }
 
-// fastestDirect returns the direct trial with the most rows/s, of those whose
-// Jain's index is at least fairness.
-func fastestDirect(trials []report.Trial, fairness float64) (best report.Trial) {
+// fastest returns the trial with the most rows/s, of some strategies, and of
+// those whose Jain's index is at least fairness.
+func fastest(trials []report.Trial, strategies []string, fairness float64) (best report.Trial) {
 	for _, t := range trials {
-		if slices.Contains(labStrategies[1:], t.Strategy) && t.Rate > best.Rate && (fairness == 0 || value(t.Fairness) >= fairness) {
+		if slices.Contains(strategies, t.Strategy) && t.Rate > best.Rate && (fairness == 0 || value(t.Fairness) >= fairness) {
 			best = t
 		}
 	}
