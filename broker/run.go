@@ -114,12 +114,7 @@ func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
 	if err := greet(s, c, stdout); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case reason := <-s.Failed():
-		return fmt.Errorf("the server ended: %s", reason)
-	}
+	return s.Supervise(ctx)
 }
 
 // makeStream makes the stream from inside: no client needs the right to.

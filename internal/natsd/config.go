@@ -6,6 +6,7 @@ package natsd
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -263,18 +264,24 @@ func lockStore(store string) (*flock.Flock, error) {
 	case !ok:
 		return nil, &StoreError{store, ErrStoreInUse}
 	}
-	if err := writable(store); err != nil {
+	if err := writable(store, 0); err != nil {
 		return nil, errors.Join(&StoreError{store, err}, lock.Unlock())
 	}
 	return lock, nil
 }
 
-// writable finds out by writing: a lock file that is there already can be
-// locked in a folder that may only be read.
-func writable(store string) error {
+// writable tries to write size bytes to a new file. A lock file that exists can
+// be locked in a folder that is read-only, so only a write tells.
+func writable(store string, size int) error {
 	f, err := os.CreateTemp(store, "turnstile-probe-*")
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	data := make([]byte, size)
+	_, err = rand.Read(data) // a file system may compress zeros
+	if err == nil && size > 0 {
+		_, err = f.Write(data)
+		err = errors.Join(err, f.Sync())
+	}
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }

@@ -7,11 +7,14 @@
 package natsd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -26,9 +29,10 @@ type Server struct {
 	// lock that is garbage collected is gone.
 	lock   *flock.Flock
 	log    *logger
+	config Config
 	client string
 	store  string
-	login  nats.Option // of ours, in this process
+	login  nats.Option // of this process
 	alone  bool
 	stop   sync.Once
 }
@@ -53,7 +57,7 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	s.lock, s.store = lock, setup.StoreDir
+	s.lock, s.store, s.config = lock, setup.StoreDir, c
 	s.login, s.alone = setup.login, setup.ours && setup.Cluster.Port == 0
 	return s, nil
 }
@@ -115,8 +119,78 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 // InProcessServer.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
-// Failed hands out the reason when the server ends by itself.
-func (s *Server) Failed() <-chan string { return s.log.fatal }
+// Supervise waits until ctx ends, and returns nil, or until the server ends by
+// itself, and returns the reason. While it runs, no other method may be called
+// but URL, Store and Alone.
+//
+// After one failed write the server's store refuses all others, and answers no
+// publisher, until the server starts anew. So Supervise waits until the disk
+// takes writes, and restarts the server at the same addresses. Clients reconnect.
+func (s *Server) Supervise(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case reason := <-s.log.fatal:
+			return fmt.Errorf("natsd: the server ended: %s", reason)
+		case err := <-s.log.disk:
+			if err := s.recoverStore(ctx, err); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+const (
+	// diskRoom is what the disk must take before the server is restarted, so
+	// that it does not fail again at once.
+	diskRoom = 4 << 20
+	diskPoll = time.Second
+)
+
+func (s *Server) recoverStore(ctx context.Context, cause error) error {
+	log := s.config.Log.With("store", s.store)
+	log.Error("the disk refuses writes: the queue takes no rows until there is room", "error", cause)
+	for {
+		err := writable(s.store, diskRoom)
+		if err == nil {
+			break
+		}
+		log.Debug("no room yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(diskPoll):
+		}
+	}
+	log.Info("the disk takes writes again, restarting the server")
+	if err := s.restart(); err != nil {
+		return err
+	}
+	log.Info("the queue takes rows again")
+	return nil
+}
+
+// restart stops the server and starts it at the same addresses. The store stays
+// locked.
+func (s *Server) restart() error {
+	client, monitor := s.ns.Addr(), s.ns.MonitorAddr()
+	s.shutdown()
+	setup, err := s.config.setup()
+	if err != nil {
+		return err
+	}
+	setup.Port = client.(*net.TCPAddr).Port // the configuration may have any free one
+	if monitor != nil {
+		setup.HTTPPort = monitor.Port
+	}
+	next, err := start(setup.Options, s.config.Log)
+	if err != nil {
+		return err
+	}
+	s.ns, s.log, s.login = next.ns, next.log, setup.login
+	return nil
+}
 
 // Stop ends the server. When it returns, the store is whole on disk and free
 // for another.
@@ -143,10 +217,11 @@ func (s *Server) shutdown() {
 type logger struct {
 	log   *slog.Logger
 	fatal chan string // holds the first fatal error
+	disk  chan error  // holds the first error of a disk that refuses writes
 }
 
 func newLogger(log *slog.Logger) *logger {
-	return &logger{log.With("from", "nats-server"), make(chan string, 1)}
+	return &logger{log.With("from", "nats-server"), make(chan string, 1), make(chan error, 1)}
 }
 
 // Fatalf keeps the first one: what follows from it is of no use to anyone.
@@ -162,4 +237,26 @@ func (l *logger) Noticef(format string, a ...any) { l.log.Debug(fmt.Sprintf(form
 func (l *logger) Debugf(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
 func (l *logger) Tracef(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
 func (l *logger) Warnf(format string, a ...any)   { l.log.Warn(fmt.Sprintf(format, a...)) }
-func (l *logger) Errorf(format string, a ...any)  { l.log.Error(fmt.Sprintf(format, a...)) }
+
+// Errorf keeps the first error of a disk that refuses writes. The server reports
+// it in no other way.
+func (l *logger) Errorf(format string, a ...any) {
+	l.log.Error(fmt.Sprintf(format, a...))
+	for _, arg := range a {
+		if err, ok := arg.(error); ok && refusesWrites(err) {
+			select {
+			case l.disk <- err:
+			default:
+			}
+		}
+	}
+}
+
+// refusesWrites reports whether err is that of a disk that is full, broken or
+// has become read-only.
+func refusesWrites(err error) bool {
+	const windowsDiskFull = 112
+	number, ok := errors.AsType[syscall.Errno](err)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) ||
+		ok && runtime.GOOS == "windows" && number == windowsDiskFull
+}

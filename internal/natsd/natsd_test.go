@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,7 +111,7 @@ func TestStoreNotWritable(t *testing.T) {
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("said so after %s", took)
 	}
-	if err := writable(filepath.Join(t.TempDir(), "absent")); err == nil {
+	if err := writable(filepath.Join(t.TempDir(), "absent"), 0); err == nil {
 		t.Error("a folder that is not there can't be written")
 	}
 }
@@ -204,4 +205,22 @@ func TestHealthy(t *testing.T) {
 	if err := Healthy(ctx, monitor); err == nil {
 		t.Error("a server that has stopped is well")
 	}
+}
+
+// A syncBuffer collects a log.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

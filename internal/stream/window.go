@@ -76,7 +76,7 @@ func (l *losses) probe(sent, now time.Duration, inFlight int) bool {
 		return false
 	}
 	l.lastTry = now
-	l.trouble.begin("the broker does not answer, resending one message", "in_flight", inFlight)
+	l.trouble.begin("the broker does not answer (is its disk full? its log says so), resending one message", "in_flight", inFlight)
 	return true
 }
 
