@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -17,6 +19,11 @@ import (
 )
 
 func main() {
+	// GOGC=50 keeps the broker at 105 MiB instead of 150 while it takes in
+	// millions of rows, and costs a sixth more of its CPU time.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	cli.Main("broker", cli.Dispatch(
 		cli.Command{Name: "healthcheck", Run: healthcheck},
 		cli.Command{Name: "init", Run: initialize},
@@ -63,7 +70,7 @@ func initialize(ctx context.Context, args []string, env cli.Env) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *within)
 	defer cancel()
-	conn, err := stream.Connect(ctx, server.Config("admin", "turnstile broker init", cli.Logger(env, f.Verbose())))
+	conn, err := stream.Connect(ctx, server.Config("admin", "turnstile broker init", f.Logger(env)))
 	if err != nil {
 		return err
 	}

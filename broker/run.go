@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if c.File != "" {
 		leaveToFile(&c, f)
 	}
-	c.Log = cli.Logger(env, f.Verbose())
+	c.Log = f.Logger(env)
 	return serve(ctx, c, env.Stdout)
 }
 

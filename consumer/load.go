@@ -109,7 +109,7 @@ func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done
 		return c, nil, false, err
 	}
 	c.files = f.Args()
-	return c, cli.Logger(env, f.Verbose()), false, checkFiles(c.files, c.input)
+	return c, f.Logger(env), false, checkFiles(c.files, c.input)
 }
 
 // loadFiles stores the files one after the other.

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if err := errors.Join(f.NoArgs(), c.result.Check(), checkBatch(c.batch)); err != nil {
 		return err
 	}
-	commits, err := consume(ctx, c, cli.Logger(env, f.Verbose()))
+	commits, err := consume(ctx, c, f.Logger(env))
 	if err != nil && ctx.Err() == nil {
 		return err
 	}

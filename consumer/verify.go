@@ -93,7 +93,7 @@ func verify(ctx context.Context, args []string, env cli.Env) error {
 	if err := errors.Join(c.result.Check(), checkFiles(c.files, c.input)); err != nil {
 		return err
 	}
-	proof, err := prove(ctx, c, env, cli.Logger(env, f.Verbose()))
+	proof, err := prove(ctx, c, env, f.Logger(env))
 	if err != nil && !proof.Interrupted {
 		return err
 	}

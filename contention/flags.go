@@ -86,6 +86,7 @@ type config struct {
 	repeat    int
 	dir, keep string
 	verbose   bool
+	flags     *cli.Flags
 	result    *cli.Result
 	trace     *string // file for the time line, or ""
 }
@@ -132,7 +133,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	if err := f.NoArgs(); err != nil {
 		return c, false, err
 	}
-	c.verbose = f.Verbose()
+	c.verbose, c.flags = f.Verbose(), f
 	if err := checkKeep(c.keep); err != nil {
 		return c, false, err
 	}

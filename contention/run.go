@@ -37,7 +37,7 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 	line := newProgressLine(env, c.verbose)
 	l := &lab.Lab{
 		Binary: self, Dir: c.dir, Keep: c.keep, Verbose: c.verbose,
-		Log: cli.Logger(env, c.verbose), Progress: line.draw,
+		Log: c.flags.Logger(env), Progress: line.draw,
 	}
 	trials, err := l.Run(ctx, c.settings, c.repeat)
 	line.remove()

@@ -83,7 +83,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if done || err != nil {
 		return err
 	}
-	s := newSender(c, env, cli.Logger(env, c.flags.Verbose()))
+	s := newSender(c, env, c.flags.Logger(env))
 	err = s.send(ctx)
 	if !s.started && !errors.Is(err, cli.ErrInterrupted) {
 		return err // nothing was sent, so there is no result

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if err := list.Flush(); err != nil {
 		return err
 	}
-	cli.Logger(env, f.Verbose()).Info("generated", "rows", o.rows, "flaws", o.flaws, "took", time.Since(start))
+	f.Logger(env).Info("generated", "rows", o.rows, "flaws", o.flaws, "took", time.Since(start))
 	return nil
 }
 

@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if err := errors.Join(f.NoArgs(), c.output.Check(), c.check()); err != nil {
 		return err
 	}
-	b := &bench{config: c, log: cli.Logger(env, f.Verbose())}
+	b := &bench{config: c, log: f.Logger(env)}
 	b.result = result{At: time.Now(), Load: loadAverage(), Rounds: c.rounds}
 	err := b.measure(ctx)
 	if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -132,14 +133,33 @@ func TestResult(t *testing.T) {
 	}
 }
 
-func TestLoggerIsForPeople(t *testing.T) {
+func TestLogger(t *testing.T) {
 	var stderr bytes.Buffer
-	log := Logger(Env{Stderr: &stderr}, false)
-	log.Debug("hidden")
-	log.Info("stored", "took", 1234567*time.Nanosecond)
-	log.Warn("slow")
-	got := stderr.String()
-	if strings.Contains(got, "hidden") || strings.Contains(got, "INFO") || !strings.Contains(got, "msg=stored took=1.2ms") || !strings.Contains(got, "level=WARN msg=slow") {
+	logged := func(args ...string) string {
+		t.Helper()
+		stderr.Reset()
+		f := NewFlags("x", "x")
+		if _, err := f.Parse(args, Env{}); err != nil {
+			t.Fatal(err)
+		}
+		log := f.Logger(Env{Stderr: &stderr})
+		log.Debug("hidden")
+		log.Info("stored", "took", 1234567*time.Nanosecond)
+		log.Warn("slow")
+		return stderr.String()
+	}
+	if got := logged(); strings.Contains(got, "hidden") || !strings.Contains(got, "level=INFO msg=stored took=1.2ms") || !strings.Contains(got, "level=WARN msg=slow") {
 		t.Errorf("got %s", got)
+	}
+	if got := logged("-v"); !strings.Contains(got, "hidden") {
+		t.Errorf("-v: got %s", got)
+	}
+	var line struct{ Time, Level, Msg, Took string }
+	got := logged("--log-format", "json")
+	if err := json.NewDecoder(strings.NewReader(got)).Decode(&line); err != nil || line.Level != "INFO" || line.Msg != "stored" || line.Took != "1.2ms" || line.Time == "" {
+		t.Errorf("%v: got %s", err, got)
+	}
+	if _, err := NewFlags("x", "x").Parse([]string{"--log-format", "xml"}, Env{}); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
+		t.Errorf("an unknown form is mistyped, got %v", err)
 	}
 }

@@ -5,11 +5,14 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/lmittmann/tint"
 	"github.com/spf13/pflag"
 )
 
@@ -21,6 +24,7 @@ type Flags struct {
 	help, all  bool
 	version    bool
 	verbose    bool
+	logFormat  string
 }
 
 // NewFlags makes the flags of a command. The head stands above the list of
@@ -81,6 +85,8 @@ func (d *delimiter) Set(text string) error {
 // the version, which is all the command then does.
 func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
 	f.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
+	f.StringVar(&f.logFormat, "log-format", "text", "`FORM` of the log on standard error: text or json")
+	f.Advanced("log-format")
 	f.BoolVarP(&f.help, "help", "h", false, "show this help")
 	f.BoolVar(&f.all, "help-all", false, "show every flag")
 	f.BoolVar(&f.version, "version", false, "show the version")
@@ -97,6 +103,8 @@ func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
 	case f.version:
 		_, err = fmt.Fprintln(env.Stdout, Version())
 		return true, err
+	case f.logFormat != "text" && f.logFormat != "json":
+		return false, Usagef("use --log-format text or --log-format json", "--log-format is %q", f.logFormat)
 	}
 	return false, nil
 }
@@ -127,8 +135,43 @@ func (f *Flags) NoArgs() error {
 	return Usagef(f.Name()+" --help", "unexpected argument %q", f.Arg(0))
 }
 
-// Verbose says whether -v was given.
+// Verbose reports whether -v was given.
 func (f *Flags) Verbose() bool { return f.verbose }
+
+// Logger returns a logger for stderr. Its form is readable text on a terminal,
+// key=value elsewhere, JSON with --log-format json. With -v it also logs debug
+// messages.
+func (f *Flags) Logger(env Env) *slog.Logger {
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	switch {
+	case f.logFormat == "json":
+		return slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: roundDuration}))
+	case Terminal(env.Stderr):
+		return slog.New(tint.NewTextHandler(env.Stderr, &tint.Options{
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: roundDuration,
+		}))
+	}
+	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten}))
+}
+
+// shorten removes the time zone from the time of a line, and rounds durations.
+func shorten(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+		return slog.String(a.Key, a.Value.Time().Format("2006-01-02T15:04:05.000"))
+	}
+	return roundDuration(groups, a)
+}
+
+// roundDuration rounds durations to a tenth of a millisecond.
+func roundDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().Round(100*time.Microsecond).String())
+	}
+	return a
+}
 
 func (f *Flags) text(all bool) string {
 	hidden := 0
