@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("broker", help)
 	var c natsd.Config
 	f.StringVar(&c.Listen, "listen", listen, "`ADDRESS` for producers and consumers")
-	f.StringVar(&c.Monitor, "monitor", monitor, "`ADDRESS` for health and metrics over HTTP; empty for none")
+	f.StringVar(&c.Monitor, "monitor", monitor, "`ADDRESS` for health and JSON status over HTTP; empty for none")
 	f.StringVar(&c.Store, "store", "var/broker", "the `DIR` of the queue")
 	sync := f.String("sync", "always", "when rows are on disk: always, before they are acknowledged; or every `TIME`")
 	size := f.String("max-store", most, "the most `BYTES` the queue may take on disk")
@@ -129,21 +130,41 @@ func makeStream(ctx context.Context, s *natsd.Server) error {
 	return stream.Ensure(ctx, nc, int64(float64(s.MaxStore())*streamShare), 1)
 }
 
+// greet prints where the broker listens, and the commands that connect to it.
 func greet(s *natsd.Server, c natsd.Config, w io.Writer) error {
 	text := fmt.Sprintf("broker: listening on %s, the queue is in %s (at most %s)\n", s.URL(), s.Store(), humanize.IBytes(uint64(s.MaxStore())))
 	if m := s.MonitorURL(); m != "" {
-		text += fmt.Sprintf("broker: health and metrics on %s\n", m)
+		text += fmt.Sprintf("broker: health and JSON status on %s\n", m)
 	}
 	if !s.Alone() {
-		text += "broker: one of a cluster, or with users of its own: the stream is made by broker init\n"
+		text += "broker: in a cluster, or with users of its own: create the stream with " + cli.Invocation("broker") + " init\n"
 	}
-	if c.Listen == listen && c.Auth == "" && c.TLS.Cert == "" && c.File == "" {
-		text += "broker: next, each in a terminal of its own: go run ./consumer   and   go run ./producer\n"
-	} else {
-		text += fmt.Sprintf("broker: next, a consumer and a producer, each with: --server %s\n", s.URL())
+	text += "broker: next, each in a terminal of its own:\n"
+	for _, role := range []string{"consumer", "producer"} {
+		text += "broker:   " + clientCommand(role, s.URL(), c) + "\n"
 	}
 	_, err := io.WriteString(w, text)
 	return err
+}
+
+// clientCommand returns the command line of a client of this broker.
+func clientCommand(role, url string, c natsd.Config) string {
+	command := cli.Invocation(role)
+	if c.Auth != "" {
+		// broker credentials DIR writes DIR/broker and DIR/ROLE/password.
+		file := filepath.Join(filepath.Dir(c.Auth), role, "password")
+		command = fmt.Sprintf("NATS_USER=%s NATS_PASSWORD_FILE=%s %s", role, file, command)
+	}
+	if url != "nats://"+listen {
+		command += " --server " + url
+	}
+	if c.TLS.Cert != "" {
+		command += " --tls-ca FILE"
+	}
+	if c.TLS.CA != "" {
+		command += " --tls-cert FILE --tls-key FILE"
+	}
+	return command
 }
 
 // parseSync reads always or a time.

@@ -163,3 +163,15 @@ func TestLogger(t *testing.T) {
 		t.Errorf("an unknown form is mistyped, got %v", err)
 	}
 }
+
+func TestInvocation(t *testing.T) {
+	for _, c := range []struct{ typed, self, want string }{
+		{"/tmp/go-build123/b001/exe/broker", "/tmp/go-build123/b001/exe/broker", "go run ./producer"},
+		{filepath.FromSlash("./bin/broker"), "/home/x/bin/broker", filepath.FromSlash("./bin/producer")},
+		{"broker", "/usr/bin/broker", "producer"},
+	} {
+		if got := invocation("producer", c.typed, c.self, true); got != c.want {
+			t.Errorf("%s: %q, want %q", c.typed, got, c.want)
+		}
+	}
+}

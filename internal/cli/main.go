@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,6 +63,23 @@ func Status(name string, env Env, err error, hint HintFunc) int {
 		return 2
 	}
 	return 1
+}
+
+// Invocation returns how the user can start one of the commands, judged by how
+// this process was started: by go run, by a path, or by its name.
+func Invocation(command string) string {
+	self, err := os.Executable()
+	return invocation(command, os.Args[0], self, err == nil)
+}
+
+func invocation(command, typed, self string, known bool) string {
+	switch {
+	case known && strings.Contains(filepath.ToSlash(self), "/go-build"):
+		return "go run ./" + command
+	case strings.ContainsRune(typed, filepath.Separator):
+		return typed[:strings.LastIndexByte(typed, filepath.Separator)+1] + command + filepath.Ext(typed)
+	}
+	return command
 }
 
 // Subcommands: the first word after the command's name.

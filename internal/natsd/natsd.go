@@ -80,7 +80,11 @@ func start(o *server.Options, log *slog.Logger) (*Server, error) {
 		s.shutdown()
 		return nil, fmt.Errorf("natsd: not ready on %s:%d after %s", o.Host, o.Port, readyWithin)
 	}
-	s.client = "nats://" + dialable(ns.Addr())
+	scheme := "nats://"
+	if o.TLSConfig != nil {
+		scheme = "tls://"
+	}
+	s.client = scheme + dialable(ns.Addr())
 	return s, nil
 }
 
