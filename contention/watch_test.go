@@ -221,6 +221,17 @@ func TestWatchFolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "watch-folds", out.String())
+	// Rows of processes that are gone do not pile up.
+	for pid := range 100 {
+		h := locks.Hold{PID: pid + 1, Lock: locks.WALWrite, From: at.Add(time.Duration(pid) * time.Minute), Ended: true}
+		h.Until = h.From.Add(150 * time.Millisecond)
+		if err := o.hold(h.Until, h, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(o.folds) > 1 {
+		t.Errorf("%d rows are kept", len(o.folds))
+	}
 }
 
 func TestWatchStatus(t *testing.T) {

@@ -482,6 +482,9 @@ func (o *watchOutput) fold(at time.Time, h locks.Hold, open []locks.Process) err
 		return o.event(at, holdText(h, open))
 	}
 	if f == nil {
+		if err := o.endOldFolds(h.Until); err != nil {
+			return err
+		}
 		f = &fold{command: h.Command, class: h.Lock.Class(), from: h.From, next: 10}
 		o.folds[key] = f
 	}
@@ -504,6 +507,18 @@ func (o *watchOutput) endFold(key foldKey, f *fold) error {
 		return nil
 	}
 	return o.event(f.until, who(key.pid, f.command)+": "+f.text())
+}
+
+// endOldFolds ends the rows that are over.
+func (o *watchOutput) endOldFolds(now time.Time) error {
+	for key, f := range o.folds {
+		if now.Sub(f.until) >= foldGap {
+			if err := o.endFold(key, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (o *watchOutput) endFolds() error {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -157,6 +158,9 @@ func (t *Tracker) extend(key holdKey, l Lock, at time.Time, changed bool) *Hold 
 func (t *Tracker) addToTotal(key holdKey, h *Hold, reported bool) {
 	total := t.totals[key]
 	if total == nil {
+		if len(t.totals) >= maxTotals {
+			t.dropTotals()
+		}
 		total = &Total{PID: h.PID, Class: key.class, Lock: h.Lock}
 		t.totals[key] = total
 	}
@@ -168,6 +172,21 @@ func (t *Tracker) addToTotal(key holdKey, h *Hold, reported bool) {
 	}
 	if reported {
 		total.Holds++
+	}
+}
+
+// maxTotals bounds the processes that a Tracker counts: it may run for weeks, and
+// meet new processes all the time.
+const maxTotals = 4096
+
+// dropTotals forgets the half with the fewest samples.
+func (t *Tracker) dropTotals() {
+	keys := slices.SortedFunc(maps.Keys(t.totals), func(a, b holdKey) int {
+		return cmp.Compare(t.totals[a].Samples, t.totals[b].Samples)
+	})
+	for _, key := range keys[:len(keys)/2] {
+		delete(t.totals, key)
+		t.sum.Dropped++
 	}
 }
 
@@ -192,6 +211,7 @@ type Summary struct {
 	LongestGap  time.Duration // between two samples: a lock taken and released in it was missed
 	WriteLocked int           // samples with a write lock
 	Totals      []Total       // writers first, then by number of samples
+	Dropped     int           // processes with few samples that are not in Totals
 }
 
 // Total is the share of one process.

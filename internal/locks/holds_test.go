@@ -57,6 +57,17 @@ func TestTracker(t *testing.T) {
 	}
 }
 
+func TestTotalsAreBounded(t *testing.T) {
+	tr := NewTracker(0)
+	for i := range 3 * maxTotals {
+		tr.Add(at(i), []Lock{{PID: 1, Name: Reserved}, {PID: i + 2, Name: Shared}}, false)
+	}
+	s := tr.Summary()
+	if n := len(s.Totals); n > maxTotals || n+s.Dropped != 3*maxTotals+1 || s.Totals[0].PID != 1 || s.Totals[0].Samples != 3*maxTotals {
+		t.Errorf("%d totals and %d dropped, the first %+v", n, s.Dropped, s.Totals[0])
+	}
+}
+
 func TestStages(t *testing.T) {
 	tr := NewTracker(0)
 	var last []Hold
