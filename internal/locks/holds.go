@@ -264,10 +264,11 @@ type History struct {
 	mu      sync.Mutex // guards all below
 	tracker *Tracker
 	ended   []Hold // ordered by end
+	limit   int    // at least so many of these are kept, at most twice as many
 }
 
 // NewHistory returns an empty History.
-func NewHistory() *History { return &History{tracker: NewTracker(0)} }
+func NewHistory() *History { return &History{tracker: NewTracker(0), limit: maxEnded} }
 
 // Add adds a sample.
 func (h *History) Add(at time.Time, locks []Lock, changed bool) {
@@ -278,8 +279,8 @@ func (h *History) Add(at time.Time, locks []Lock, changed bool) {
 			h.ended = append(h.ended, hold)
 		}
 	}
-	if len(h.ended) >= 2*maxEnded { // rarely, so that copying costs little
-		h.ended = append(h.ended[:0], h.ended[len(h.ended)-maxEnded:]...)
+	if len(h.ended) >= 2*h.limit { // rarely, so that copying costs little
+		h.ended = append(h.ended[:0], h.ended[len(h.ended)-h.limit:]...)
 	}
 }
 

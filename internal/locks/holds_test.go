@@ -136,13 +136,15 @@ func TestHistory(t *testing.T) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	h := NewHistory()
-	for i := range 3 * maxEnded {
+	const limit = 1000
+	h.limit = limit
+	for i := range 3 * limit {
 		h.Add(at(i), []Lock{{PID: i + 1, Name: WALWrite}}, false)
 	}
-	if n := len(h.ended); n < maxEnded || n > 2*maxEnded {
-		t.Errorf("remembers %d holds, want %d to %d", n, maxEnded, 2*maxEnded)
+	if n := len(h.ended); n < limit || n > 2*limit {
+		t.Errorf("remembers %d holds, want %d to %d", n, limit, 2*limit)
 	}
-	if w, ok := h.Writer(at(3*maxEnded-2), at(3*maxEnded-2)); !ok || w.PID != 3*maxEnded-1 {
+	if w, ok := h.Writer(at(3*limit-2), at(3*limit-2)); !ok || w.PID != 3*limit-1 {
 		t.Errorf("the last ones must be there: %+v, %v", w, ok)
 	}
 }
