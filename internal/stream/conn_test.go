@@ -60,7 +60,9 @@ func TestCutOffWhileSending(t *testing.T) {
 	}
 	t.Cleanup(c.nc.Close)
 	p := publisher(t, c, PublisherOptions{})
+	p.mu.Lock()
 	p.window.size = 8
+	p.mu.Unlock()
 	x.mode.Store(stall)
 	go func() {
 		for line := range 8 { // more than the system buffers
