@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
-	"strings"
 
 	"turnstile/internal/cli"
 	"turnstile/internal/mta"
@@ -36,19 +34,6 @@ func checkBatch(rows int) error {
 		return cli.Usagef("use --batch 20000", "--batch is %d, want 1 to 1000000", rows)
 	}
 	return nil
-}
-
-// logColumns logs which columns of a file are not stored, and which it lacks.
-func logColumns(log *slog.Logger, file *mta.File) {
-	if d := file.Delimiter(); d != ',' {
-		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))
-	}
-	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
-		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
-	}
-	if absent := file.Columns().Absent(); len(absent) > 0 {
-		log.Info("columns the file does not have are stored as NULL", "source", file.Source(), "columns", strings.Join(absent, ", "))
-	}
 }
 
 // A parseAhead reads and parses a file on a goroutine of its own, ahead of the

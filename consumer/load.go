@@ -159,7 +159,7 @@ func loadFile(ctx context.Context, c loadConfig, name string, db *store.DB, r *l
 		return err
 	}
 	defer file.Close()
-	logColumns(log, file)
+	cli.LogColumns(log, file)
 	bar := cli.NewProgress(env, log, "load "+file.Source(), file.Size())
 	defer bar.Done()
 

@@ -271,7 +271,9 @@ func TestWatchManual(t *testing.T) {
 	hold := newWatchHold(locks.Hold{Stages: []locks.Stage{{}}}, nil)
 	for _, doc := range []any{
 		watchDoc{Locks: []watchLock{{}}, Open: []watchProcess{{}}, WAL: &watchWAL{Readers: []watchReader{{}}}},
-		map[string]watchHold{"hold": hold}, map[string]watchHold{"alert": hold}, map[string]string{"note": ""},
+		map[string]watchHold{"hold": hold},
+		map[string]watchHold{"alert": hold},
+		map[string]string{"note": ""},
 		map[string]watchSummary{"summary": {Processes: []watchTotal{{}}, WAL: &watchWALSummary{}}},
 	} {
 		text, err := json.Marshal(doc)

@@ -99,7 +99,7 @@ func (s *sender) preflight(ctx context.Context) (size int64, err error) {
 			return 0, explainMissing(err, path)
 		}
 		source, n := file.Source(), file.Size()
-		logColumns(s.log, file)
+		cli.LogColumns(s.log, file)
 		if !s.keepGoing {
 			err = checkRows(file)
 		}
@@ -141,19 +141,6 @@ func (s *sender) open(ctx context.Context, path string) (*mta.File, error) {
 		o.FromLine = 0
 	}
 	return mta.OpenFile(ctx, path, s.env.Stdin, o)
-}
-
-// logColumns logs which columns of a file are ignored and which are missing.
-func logColumns(log *slog.Logger, file *mta.File) {
-	if d := file.Delimiter(); d != ',' {
-		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))
-	}
-	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
-		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
-	}
-	if absent := file.Columns().Absent(); len(absent) > 0 {
-		log.Info("missing columns are stored as NULL", "source", file.Source(), "columns", strings.Join(absent, ", "))
-	}
 }
 
 // connect waits for the broker and the stream.
@@ -204,7 +191,7 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if mta.IsStream(path) {
-		logColumns(s.log, file)
+		cli.LogColumns(s.log, file)
 	}
 	var chunks chunkReader = file
 	if s.order == "time" {

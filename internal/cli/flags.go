@@ -49,38 +49,6 @@ func (f *Flags) Advanced(names ...string) {
 	}
 }
 
-// Delimiter adds --delimiter, the character between the fields of a CSV file. d
-// stays 0 without it.
-func (f *Flags) Delimiter(d *byte) {
-	f.Var((*delimiter)(d), "delimiter", "`CHARACTER` between fields, or tab (default: a comma, or what line 1 has instead)")
-}
-
-type delimiter byte
-
-func (d *delimiter) Type() string { return "character" }
-
-func (d *delimiter) String() string {
-	switch *d {
-	case 0:
-		return ""
-	case '\t':
-		return "tab"
-	}
-	return string(*d)
-}
-
-func (d *delimiter) Set(text string) error {
-	switch {
-	case text == "tab" || text == `\t`:
-		*d = '\t'
-	case len(text) == 1 && strings.Contains(",;|:\t^~", text):
-		*d = delimiter(text[0])
-	default:
-		return errors.New("want tab or one of , ; | : ^ ~")
-	}
-	return nil
-}
-
 // Parse reads the arguments. It reports done when it has printed the help or
 // the version, which is all the command then does.
 func (f *Flags) Parse(args []string, env Env) (done bool, err error) {

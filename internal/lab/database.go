@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // SQLite without cgo, for every system we build for
@@ -29,25 +27,14 @@ type connection struct {
 	released   func() // called when COMMIT or ROLLBACK has returned
 }
 
-// dsn names the file and its settings. They belong there: a PRAGMA executed
-// later reaches one connection of a pool. The file must exist, so that a
+// dataSource is the DSN of a trial's database. The file must exist, so that a
 // misspelt name is an error.
-func dsn(path string, timeout time.Duration, sync string) string {
-	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/... on Windows
-	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
-		"mode": {"rw"},
-		"_pragma": {
-			fmt.Sprintf("busy_timeout(%d)", timeout.Milliseconds()),
-			fmt.Sprintf("synchronous(%s)", sync),
-		},
-	}.Encode()}
-	return u.String()
+func dataSource(path string, timeout time.Duration, sync string) string {
+	return store.DataSource(path, "rw", timeout, "synchronous("+sync+")")
 }
 
 func (p *process) connect() (*connection, error) {
-	db, err := sql.Open("sqlite", dsn(p.job.Database, p.job.Timeout(), p.job.Sync))
+	db, err := sql.Open("sqlite", dataSource(p.job.Database, p.job.Timeout(), p.job.Sync))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +102,7 @@ func createDatabase(ctx context.Context, dir string, s report.Setting) error {
 }
 
 func insertDimensions(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", dsn(path, time.Second, "full"))
+	db, err := sql.Open("sqlite", dataSource(path, time.Second, "full"))
 	if err != nil {
 		return err
 	}
@@ -151,7 +138,7 @@ func insertDimensions(ctx context.Context, path string) (err error) {
 
 // readStoredRows reads which rows of which processes are in the table.
 func readStoredRows(ctx context.Context, dir string, s report.Setting) (stored report.StoredRows, err error) {
-	db, err := sql.Open("sqlite", dsn(databasePath(dir), time.Second, "full"))
+	db, err := sql.Open("sqlite", dataSource(databasePath(dir), time.Second, "full"))
 	if err != nil {
 		return nil, err
 	}

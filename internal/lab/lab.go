@@ -2,7 +2,8 @@
 // in its own way, and measures the result.
 //
 // Begin with direct.go and the strategies beside it: each is one file, short
-// enough to compare with another. worker.go runs a strategy in a child process.
+// enough to compare with another. They are listed in report/strategy.go and, with
+// their start functions, in worker.go, which runs one in a child process.
 // lab.go runs a trial: it starts the children, lets them go at one moment and
 // collects what they record (children.go). Package report makes a result of
 // that.

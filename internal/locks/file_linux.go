@@ -129,25 +129,30 @@ func resolve(path string) (string, error) {
 	return full, nil
 }
 
-// networkFileSystem names the file system of path if other machines may hold
-// locks there that this kernel does not know.
-func networkFileSystem(path string) (string, bool) {
+// networkFileSystems are file systems by f_type where other machines may hold
+// locks that this kernel does not know. Of those that are certain to be on a
+// network, WAL is not safe: its index is shared memory.
+var networkFileSystems = map[uint32]struct {
+	name    string
+	certain bool
+}{
+	unix.NFS_SUPER_MAGIC:  {"NFS", true},
+	unix.SMB_SUPER_MAGIC:  {"SMB", true},
+	unix.CIFS_SUPER_MAGIC: {"SMB", true},
+	unix.SMB2_SUPER_MAGIC: {"SMB", true},
+	unix.CEPH_SUPER_MAGIC: {"Ceph", true},
+	unix.V9FS_MAGIC:       {"9P", false},
+	unix.FUSE_SUPER_MAGIC: {"FUSE", false},
+}
+
+// NetworkFileSystem names the file system of path if it is, or may be, on a
+// network. The name is "" for a local one and for one that can't be asked.
+func NetworkFileSystem(path string) (name string, certain bool) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
 		return "", false
 	}
 	// The width and sign of the type differ between architectures.
-	switch uint32(st.Type) {
-	case unix.NFS_SUPER_MAGIC:
-		return "NFS", true
-	case unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC:
-		return "SMB", true
-	case unix.V9FS_MAGIC:
-		return "9P", true
-	case unix.FUSE_SUPER_MAGIC:
-		return "FUSE", true
-	case unix.CEPH_SUPER_MAGIC:
-		return "Ceph", true
-	}
-	return "", false
+	f := networkFileSystems[uint32(st.Type)]
+	return f.name, f.certain
 }

@@ -42,3 +42,6 @@ func (*Watcher) Open([]Lock) (open []Process, unreadable int) { return nil, 0 }
 
 // Describe returns the PID.
 func Describe(pid int) Process { return Process{PID: pid} }
+
+// NetworkFileSystem returns "".
+func NetworkFileSystem(string) (name string, certain bool) { return "", false }

@@ -38,7 +38,7 @@ func NewWatcher(path string) (*Watcher, error) {
 		return nil, err
 	}
 	w := &Watcher{Sampler: s, mode: Unknown}
-	w.network, _ = networkFileSystem(s.path)
+	w.network, _ = NetworkFileSystem(s.path)
 	if err := w.readMode(time.Now()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

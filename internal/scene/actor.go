@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"turnstile/internal/lab/report"
 )

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"turnstile/internal/store"
 
 	"modernc.org/sqlite"
 )
@@ -89,7 +89,7 @@ func (s *session) open(path string, timeout int64) error {
 	if err := s.close(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", dsn(path, fmt.Sprintf("busy_timeout(%d)", timeout)))
+	db, err := sql.Open("sqlite", store.DataSource(path, "", time.Duration(timeout)*time.Millisecond))
 	if err != nil {
 		return err
 	}
@@ -109,15 +109,6 @@ func (s *session) close() error {
 	err = errors.Join(err, s.db.Close())
 	s.db, s.conn = nil, nil
 	return err
-}
-
-func dsn(path string, pragmas ...string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/...
-	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
-	return u.String()
 }
 
 // query executes a statement and reads all its rows. It returns them as text,

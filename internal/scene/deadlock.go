@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 var deadlock = Scene{

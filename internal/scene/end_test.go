@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // TestCancel: an interrupted scene ends, and its children with it.

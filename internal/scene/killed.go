@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 var killedHolder = Scene{

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"turnstile/internal/child"
 )

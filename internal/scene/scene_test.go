@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 var (

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"turnstile/internal/child"
+	"turnstile/internal/store"
 )
 
 const (
@@ -97,7 +98,7 @@ func (s *stage) act(title, journalMode string, setup ...string) {
 	s.actStart = time.Time{}
 	// Close this connection before an actor opens the file: the parent must not
 	// hold or release a lock during the act.
-	db, err := sql.Open("sqlite", dsn(s.path(), "journal_mode("+journalMode+")", "synchronous(normal)"))
+	db, err := sql.Open("sqlite", store.DataSource(s.path(), "", 0, "journal_mode("+journalMode+")", "synchronous(normal)"))
 	if err != nil {
 		s.fail("set up: %w", err)
 		return

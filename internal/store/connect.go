@@ -8,18 +8,18 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// dataSource returns the DSN of a database file. All settings are part of the
+// DataSource returns the DSN of a database file. All settings are part of the
 // DSN: a PRAGMA sent later would reach only one connection of the pool. mode
 // is SQLite's ro, rw or "" for rwc.
-func dataSource(path, mode string, busyTimeout time.Duration, pragmas ...string) string {
-	path = filepath.ToSlash(path)
-	if filepath.VolumeName(path) != "" {
+func DataSource(path, mode string, busyTimeout time.Duration, pragmas ...string) string {
+	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
 		path = "/" + path // file:/C:/rides.db
 	}
 	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}, pragmas...)}
@@ -120,7 +120,7 @@ func isHotJournal(err error) bool {
 // rollBackHotJournal undoes the transaction of a killed writer. SQLite does so
 // as soon as a connection that may write reads.
 func rollBackHotJournal(ctx context.Context, path string, busyTimeout time.Duration) error {
-	db, err := sql.Open("sqlite", dataSource(path, "rw", busyTimeout))
+	db, err := sql.Open("sqlite", DataSource(path, "rw", busyTimeout))
 	if err != nil {
 		return fmt.Errorf("store: roll back %s: %w", path, err)
 	}

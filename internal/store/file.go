@@ -4,7 +4,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"turnstile/internal/locks"
 )
+
+var networkFileSystem = locks.NetworkFileSystem // a variable for tests
 
 // CheckPath returns a [*FolderError] or a [*SpecialFileError] if no database
 // can be at path. Commands call it before they wait for anything else. [Open]

@@ -4,9 +4,6 @@ package store
 
 import "os"
 
-// network cannot tell here. Open fails if the file system does not support WAL.
-func network(string) (string, error) { return "", nil }
-
 // statOpenFile cannot tell here whether the file at a path is the one that this
 // process has open. A file that is removed later is noticed all the same.
 func statOpenFile(path string) (os.FileInfo, error) { return os.Stat(path) }

@@ -40,7 +40,7 @@ func TestTriggers(t *testing.T) {
 		for _, unlucky := range []int{0, 77, 199} {
 			path := filepath.Join(t.TempDir(), "rides.db")
 			d := open(t, path)
-			db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
+			db, err := sql.Open("sqlite", DataSource(path, "", time.Second))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -133,7 +133,7 @@ func TestMigratedSchema(t *testing.T) {
 // structure lists the columns of all tables and indexes.
 func structure(t *testing.T, path string) (list []string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path, "ro", time.Second))
+	db, err := sql.Open("sqlite", DataSource(path, "ro", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func structure(t *testing.T, path string) (list []string) {
 // dieMigrating kills the process in the middle of a migration: all its
 // statements are done, and part of the WAL is written.
 func dieMigrating(path string) {
-	db, err := connect(dataSource(path, "rw", 0, "cache_size(1)"), "", &batchTable{})
+	db, err := connect(DataSource(path, "rw", 0, "cache_size(1)"), "", &batchTable{})
 	if err != nil {
 		panic(err)
 	}

@@ -354,7 +354,7 @@ func refuseSome(t *testing.T, path string, m *model) {
 
 func execute(t *testing.T, path, query string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
+	db, err := sql.Open("sqlite", DataSource(path, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := filepath.Join(dir, "other.db")
-	db, err := sql.Open("sqlite", dataSource(other, "", time.Second))
+	db, err := sql.Open("sqlite", DataSource(other, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestNewerVersion(t *testing.T) {
 // A database of another program is not changed by the attempt to open it.
 func TestNotOursIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.db")
-	db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
+	db, err := sql.Open("sqlite", DataSource(path, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestMain(m *testing.M) {
 }
 
 func dieMaking(path string) {
-	db, err := connect(dataSource(path, "", 0, "cache_size(1)"), "", &batchTable{})
+	db, err := connect(DataSource(path, "", 0, "cache_size(1)"), "", &batchTable{})
 	if err == nil {
 		_, err = db.Exec("BEGIN IMMEDIATE; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000))")
 	}

@@ -44,7 +44,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{path: path, table: &batchTable{}}
-	if r.db, err = connect(dataSource(path, "ro", readerWait), views, r.table); err != nil {
+	if r.db, err = connect(DataSource(path, "ro", readerWait), views, r.table); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -37,7 +37,7 @@ func Create(ctx context.Context, path, journal string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	db, err := sql.Open("sqlite", dataSource(path, "", time.Second, writerPragmas(journal, syncFull)...))
+	db, err := sql.Open("sqlite", DataSource(path, "", time.Second, writerPragmas(journal, syncFull)...))
 	if err != nil {
 		return fmt.Errorf("store: create %s: %w", path, err)
 	}
@@ -60,7 +60,7 @@ func inspect(ctx context.Context, path string, busyTimeout time.Duration) (versi
 	if err != nil {
 		return 0, fmt.Errorf("store: %w", err)
 	}
-	db, err := sql.Open("sqlite", dataSource(path, "ro", busyTimeout))
+	db, err := sql.Open("sqlite", DataSource(path, "ro", busyTimeout))
 	if err != nil {
 		return 0, fmt.Errorf("store: open %s: %w", path, err)
 	}

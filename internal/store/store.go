@@ -98,9 +98,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := checkOneName(path); err != nil {
 		return nil, err
 	}
-	if name, err := network(filepath.Dir(path)); err != nil {
-		return nil, err
-	} else if name != "" {
+	if name, certain := networkFileSystem(filepath.Dir(path)); certain {
 		return nil, &NetworkError{path, name}
 	}
 	if _, err := inspect(ctx, path, o.BusyTimeout); err != nil {
@@ -114,7 +112,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.Unsafe {
 		sync = syncNormal
 	}
-	pool, err := connect(dataSource(path, "", o.BusyTimeout, writerPragmas("wal", sync)...), "", d.table)
+	pool, err := connect(DataSource(path, "", o.BusyTimeout, writerPragmas("wal", sync)...), "", d.table)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func rides(source string, from, n uint32) mta.Part {
 
 func number1(t *testing.T, path, query string) (n int64) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path, "ro", time.Second))
+	db, err := sql.Open("sqlite", DataSource(path, "ro", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestOthersChanges(t *testing.T) {
 	if _, err := d.Write(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
+	db, err := sql.Open("sqlite", DataSource(path, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestRetryAfterBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
 	d := open(t, path)
 	b := &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 100)}, Dims: testDims}
-	db, err := sql.Open("sqlite", dataSource(path, "", time.Second))
+	db, err := sql.Open("sqlite", DataSource(path, "", time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

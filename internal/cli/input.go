@@ -1,0 +1,57 @@
+package cli
+
+// What the commands that read CSV files share.
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+
+	"turnstile/internal/mta"
+)
+
+// Delimiter adds --delimiter, the character between the fields of a CSV file. d
+// stays 0 without it.
+func (f *Flags) Delimiter(d *byte) {
+	f.Var((*delimiter)(d), "delimiter", "`CHARACTER` between fields, or tab (default: a comma, or what line 1 has instead)")
+}
+
+type delimiter byte
+
+func (d *delimiter) Type() string { return "character" }
+
+func (d *delimiter) String() string {
+	switch *d {
+	case 0:
+		return ""
+	case '\t':
+		return "tab"
+	}
+	return string(*d)
+}
+
+func (d *delimiter) Set(text string) error {
+	switch {
+	case text == "tab" || text == `\t`:
+		*d = '\t'
+	case len(text) == 1 && strings.Contains(",;|:\t^~", text):
+		*d = delimiter(text[0])
+	default:
+		return errors.New("want tab or one of , ; | : ^ ~")
+	}
+	return nil
+}
+
+// LogColumns logs how the fields of a file are separated if not by commas,
+// which of its columns are not stored, and which it lacks.
+func LogColumns(log *slog.Logger, file *mta.File) {
+	if d := file.Delimiter(); d != ',' {
+		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))
+	}
+	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
+		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
+	}
+	if absent := file.Columns().Absent(); len(absent) > 0 {
+		log.Info("missing columns are stored as NULL", "source", file.Source(), "columns", strings.Join(absent, ", "))
+	}
+}
