@@ -50,6 +50,12 @@ func TestRecorder(t *testing.T) {
 	if _, recording, err := report.Read(bytes.NewReader(text)); err != nil || recording == nil {
 		t.Errorf("it cannot be read back: %v", err)
 	}
+	trace := filepath.Join(t.TempDir(), "trace.json")
+	env := cli.Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}
+	err = showSaved(t.Context(), []string{file, "--trace", trace}, env)
+	if text, _ := os.ReadFile(trace); err != nil || !json.Valid(text) || strings.Count(string(text), `"has the lock"`) != 2 || strings.Contains(string(text), "handed over") {
+		t.Errorf("%v, trace:\n%s", err, text)
+	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

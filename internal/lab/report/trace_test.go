@@ -72,7 +72,7 @@ func TestTraceIsWellFormed(t *testing.T) {
 		}
 		for _, e := range ends {
 			if !slices.ContainsFunc(slicesOf[thread{e.PID, e.TID}], func(s traceEvent) bool {
-				return s.Name == sliceHold && s.At <= e.At && e.At < s.At+*s.Duration
+				return s.Name == SliceHold && s.At <= e.At && e.At < s.At+*s.Duration
 			}) {
 				t.Errorf("flow %d: no hold around its end at %v", id, e.At)
 			}
@@ -91,7 +91,7 @@ func TestTraceAddsUpToTheReport(t *testing.T) {
 	marks := 0
 	for _, e := range parseTrace(t, trial.Recording).Events {
 		switch {
-		case e.Phase == "X" && e.Name == sliceHold:
+		case e.Phase == "X" && e.Name == SliceHold:
 			held += time.Duration(*e.Duration * float64(time.Microsecond))
 		case e.Phase == "X" && e.Name == "waits for the lock":
 			waited += time.Duration(*e.Duration * float64(time.Microsecond))
