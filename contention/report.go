@@ -28,7 +28,7 @@ FILE is a result that contention wrote as JSON, or a recording of contention wat
   contention report night.json --at 03:12              who, at 03:12? ("2026-11-25 03:12:07" works, too)`
 
 const reportManual = `The formats are those of contention (contention --help-all). A recording has text and json.
---trace writes the Chrome trace format: a process for each trial, a thread for each of its processes.`
+--trace writes the Chrome trace format: a process for each trial or recording, a thread for each of its processes.`
 
 // showSaved is contention report.
 func showSaved(_ context.Context, args []string, env cli.Env) error {
@@ -61,7 +61,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 		if result.Format != "text" && result.Format != "json" {
 			return cli.Usagef("text or json", "--format %s is for results, and %s is a recording", result.Format, f.Arg(0))
 		}
-		if err := writeTrace(*trace, []*report.Recording{recording}); err != nil {
+		if err := writeRecordings(*trace, []*report.Recording{recording}); err != nil {
 			return err
 		}
 		return result.Write(env, func(w io.Writer, colour bool) error {
@@ -72,7 +72,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 		})
 	}
 	saved.AllFindings, saved.Command, saved.MoreFindings = f.Verbose(), checkCommand, moreFindings
-	if err := writeTrace(*trace, saved.Recordings()); err != nil {
+	if err := writeRecordings(*trace, saved.Recordings()); err != nil {
 		return err
 	}
 	return result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
@@ -115,9 +115,12 @@ func traceFlag(f *cli.Flags) *string {
 	return f.String("trace", "", "also write a time line to `FILE`, to open in ui.perfetto.dev")
 }
 
-// writeTrace writes the recordings in the Chrome trace format, if a file is
-// named.
-func writeTrace(path string, recordings []*report.Recording) error {
+func writeRecordings(path string, recordings []*report.Recording) error {
+	return writeTrace(path, func(w io.Writer) error { return report.WriteTrace(w, recordings) })
+}
+
+// writeTrace writes a file in the Chrome trace format, if one is named.
+func writeTrace(path string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}
@@ -128,5 +131,5 @@ func writeTrace(path string, recordings []*report.Recording) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(report.WriteTrace(file, recordings), file.Close())
+	return errors.Join(write(file), file.Close())
 }

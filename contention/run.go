@@ -50,7 +50,7 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 		}
 		return write(r, format, w, colour)
 	})
-	if werr = errors.Join(werr, writeTrace(*c.trace, r.Recordings())); werr != nil {
+	if werr = errors.Join(werr, writeRecordings(*c.trace, r.Recordings())); werr != nil {
 		return errors.Join(werr, err)
 	}
 	return outcome(r, err)

@@ -37,6 +37,8 @@ JSON: one document
   cast: the processes. kind: statement; started and ended if another process acts in between; shell for
   what happens outside of SQLite. code: SQLite's extended result code. If SQLite does something else
   than the scene expects, "ok" is false and the exit status is 1.
+--trace writes the Chrome trace format: a process for each act, a thread for each actor, a slice for each
+  statement with SQLite's answer. Around them: reads, has the lock. Inside: waits for the lock.
 JSON of scene list: [{"name","title","links":[],"unable"}]
   unable: why this system cannot play the scene, or ""
 `
@@ -51,6 +53,8 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	result := f.ResultFlags("text", "json")
 	dir := f.String("dir", "var", "play in a temporary folder below `DIR`")
 	pause := f.Bool("pause", false, "wait for Enter after each act, and before why and cure")
+	trace := traceFlag(f)
+	f.Advanced("trace")
 	f.Manual(sceneManual)
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
@@ -72,12 +76,13 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	}
 	options := scenes.Options{Dir: *dir, Stderr: env.Stderr}
 	if *pause {
-		if result.Format != "text" || f.Changed("output") {
-			return cli.Usagef("contention scene "+f.Arg(0)+" --pause", "--pause is for a text on the terminal, without --format and --output")
+		if result.Format != "text" || f.Changed("output") || *trace != "" {
+			return cli.Usagef("contention scene "+f.Arg(0)+" --pause", "--pause is for a text on the terminal, without --format, --output and --trace")
 		}
 		return present(ctx, chosen, options, env)
 	}
 	played, err := play(ctx, chosen, options)
+	err = errors.Join(err, writeTrace(*trace, func(w io.Writer) error { return scenes.WriteTrace(w, played.Scenes) }))
 	if werr := result.Write(env, func(w io.Writer, colour bool) error { return played.write(w, result.Format, colour) }); werr != nil {
 		return errors.Join(werr, err)
 	}

@@ -38,7 +38,8 @@ func TestSceneAll(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "scenes.json")
-	out, errs, status := runScene(t.Context(), "all", "--format", "json", "--dir", filepath.Join(dir, "var"), "--output", file)
+	out, errs, status := runScene(t.Context(), "all", "--format", "json", "--dir", filepath.Join(dir, "var"), "--output", file,
+		"--trace", filepath.Join(dir, "traces", "all.json"))
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, stderr %s", status, errs)
 	}
@@ -49,6 +50,9 @@ func TestSceneAll(t *testing.T) {
 	var p sceneResult
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
+	}
+	if trace, err := os.ReadFile(filepath.Join(dir, "traces", "all.json")); err != nil || !json.Valid(trace) || !bytes.Contains(trace, []byte("deadlock 1: ")) {
+		t.Errorf("%v, trace:\n%s", err, trace)
 	}
 	list, _, status := runScene(t.Context(), "list")
 	if lines := strings.Count(list, "\n"); status != 0 || lines != len(p.Scenes) || lines == 0 || p.Interrupted {
