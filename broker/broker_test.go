@@ -8,7 +8,7 @@ import (
 )
 
 func TestClientCommand(t *testing.T) {
-	const url = "nats://" + listen
+	const url = "nats://" + defaultListen
 	start := cli.Invocation("producer")
 	for _, c := range []struct {
 		url    string

@@ -1,6 +1,6 @@
 package main
 
-// What a user can type about an error.
+// Hints for the errors of the broker command.
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"turnstile/internal/stream"
 )
 
+// hint returns a command or a setting that the user can type to resolve err, or "".
 func hint(err error) string {
 	switch e := err.(type) {
 	case *natsd.ListenError:
@@ -21,20 +22,20 @@ func hint(err error) string {
 		case e.InUse():
 			return "is a broker already running? use another address with --listen and --monitor"
 		case errors.Is(e.Err, syscall.EACCES):
-			return "a port above 1023 needs no privileges"
+			return "use a port above 1023: it needs no privileges"
 		}
-		return "an address is host:port, such as 127.0.0.1:4222"
+		return "use an address of the form host:port, such as 127.0.0.1:4222"
 	case *natsd.StoreError:
 		if errors.Is(e.Err, natsd.ErrStoreInUse) {
-			return "stop the other broker, or use another folder with --store"
+			return "stop the other broker, or use another directory with --store"
 		}
-		return "use a writable folder with --store"
+		return "use a writable directory with --store"
 	case *natsd.FileError:
 		switch {
 		case errors.Is(e.Err, natsd.ErrNotStrict):
 			return "remove that setting from the file"
 		case !errors.Is(e.Err, fs.ErrNotExist):
-			return "it is a file of nats-server: https://docs.nats.io/running-a-nats-service/configuration"
+			return "the file must be a nats-server configuration: https://docs.nats.io/running-a-nats-service/configuration"
 		}
 	case *natsd.AuthError:
 		return authHint(e)
@@ -45,10 +46,10 @@ func hint(err error) string {
 		return "the files must be PEM: --tls-cert and --tls-key belong together, --tls-ca signs the clients' certificates"
 	case *stream.SizeError:
 		store := uint64(float64(e.Holds)/streamShare)>>20 + 1
-		return fmt.Sprintf("--max-store %dMiB or more (broker init: --max-bytes %dMiB), or let a consumer empty the queue first", store, e.Holds>>20+1)
+		return fmt.Sprintf("--max-store %dMiB or more (broker init: --max-bytes %dMiB), or run a consumer until the queue is small enough", store, e.Holds>>20+1)
 	}
 	if err == natsd.ErrInsecure {
-		return "listen on 127.0.0.1, or require passwords (broker credentials, then --auth); --insecure if everyone who can reach the address may do anything"
+		return "listen on 127.0.0.1, or require passwords (broker credentials, then --auth); --insecure gives every client full access"
 	}
 	return cli.ServerHint(err)
 }
@@ -56,13 +57,13 @@ func hint(err error) string {
 func authHint(e *natsd.AuthError) string {
 	switch e.Problem {
 	case natsd.NoPasswords:
-		return "make passwords: broker credentials"
+		return "create passwords: broker credentials DIR, then --auth DIR/broker"
 	case natsd.UnknownRole:
-		return "the name of a file is a role: " + strings.Join(natsd.Roles(), ", ")
+		return "each file must be named after a role: " + strings.Join(natsd.Roles(), ", ")
 	case natsd.BadPassword:
-		return "a file holds a password, or its bcrypt hash"
+		return "each file must hold a password or its bcrypt hash"
 	case natsd.UsersInFile:
-		return "leave out one of the two: --auth, or the users and accounts in the file"
+		return "remove one of the two: --auth, or the users and accounts in the file"
 	}
 	return ""
 }

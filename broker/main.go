@@ -1,5 +1,5 @@
-// Command broker is the queue: a NATS server with JetStream in one binary, and
-// the stream the rows go through.
+// Command broker runs the queue: an embedded NATS server with JetStream, and the
+// stream that carries the rows.
 package main
 
 import (
@@ -19,8 +19,8 @@ import (
 )
 
 func main() {
-	// GOGC=50 keeps the broker at 105 MiB instead of 150 while it takes in
-	// millions of rows, and costs a sixth more of its CPU time.
+	// GOGC=50 keeps the broker at 105 MiB instead of 150 MiB while it receives
+	// millions of rows. It costs a sixth more CPU time.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
@@ -32,32 +32,33 @@ func main() {
 	), hint)
 }
 
+// Defaults of the flags.
 const (
-	listen  = "127.0.0.1:4222"
-	monitor = "127.0.0.1:8222"
-	most    = "8GiB"
+	defaultListen   = "127.0.0.1:4222"
+	defaultMonitor  = "127.0.0.1:8222"
+	defaultMaxStore = "8GiB"
 )
 
-// broker init: the stream on a NATS server that is not ours, or in a cluster.
+// broker init: the stream on an external NATS server, or in a cluster.
 
 const initHelp = `
-broker init makes the stream MTA on a NATS server of yours, or in a cluster.
+broker init creates the stream MTA on an existing NATS server or cluster.
 
 Usage: broker init [flags]
 
   broker init --server nats://nats.example:4222 --max-bytes 20GiB
   broker init --server nats://a:4222,nats://b:4222,nats://c:4222 --replicas 3
 
-A stream that is there is given this size and number of replicas. A broker of
-ours that stands alone needs no init.
+An existing stream gets this size and number of replicas. A single broker
+creates its stream at start and needs no init.
 `
 
 func initialize(ctx context.Context, args []string, env cli.Env) (err error) {
 	f := cli.NewFlags("broker init", initHelp)
 	server := f.ServerFlags()
-	size := f.String("max-bytes", most, "the most `BYTES` the stream may take")
-	replicas := f.Int("replicas", 1, "on how many servers each row is kept")
-	within := f.Duration("timeout", time.Minute, "how long it may take, a `TIME`: a cluster may still be coming up")
+	size := f.String("max-bytes", defaultMaxStore, "size limit of the stream in `BYTES`")
+	replicas := f.Int("replicas", 1, "number of servers that store each row: 1, 3 or 5")
+	within := f.Duration("timeout", time.Minute, "stop waiting after this `TIME`; a cluster may still be starting")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func initialize(ctx context.Context, args []string, env cli.Env) (err error) {
 		return err
 	}
 	if *replicas < 1 || *replicas > 5 {
-		return cli.Usagef("1, 3 or 5", "--replicas is %d", *replicas)
+		return cli.Usagef("use --replicas 1, 3 or 5", "--replicas is %d", *replicas)
 	}
 	ctx, cancel := context.WithTimeout(ctx, *within)
 	defer cancel()
@@ -82,10 +83,10 @@ func initialize(ctx context.Context, args []string, env cli.Env) (err error) {
 	return err
 }
 
-// broker credentials: passwords that nobody has thought of.
+// broker credentials: random passwords for the roles.
 
 const credentialsHelp = `
-broker credentials makes a random password for each role that has none yet.
+broker credentials creates a random password for each role without one.
 
 Usage: broker credentials DIR
 
@@ -93,8 +94,8 @@ Usage: broker credentials DIR
   broker --auth var/secrets/broker --listen 0.0.0.0:4222
   NATS_USER=producer NATS_PASSWORD_FILE=var/secrets/producer/password producer
 
-DIR/ROLE/password is for one client; DIR/broker is for the broker, and has hashes.
-No password is printed.
+DIR/ROLE/password is the password of one role. DIR/broker holds the hashes for the
+broker. No password is printed.
 `
 
 func credentials(_ context.Context, args []string, env cli.Env) error {
@@ -110,27 +111,27 @@ func credentials(_ context.Context, args []string, env cli.Env) error {
 		return err
 	}
 	if len(made) == 0 {
-		_, err = fmt.Fprintln(env.Stdout, "all roles have a password already")
+		_, err = fmt.Fprintln(env.Stdout, "all roles already have a password")
 		return err
 	}
-	_, err = fmt.Fprintf(env.Stdout, "passwords made for: %s\n", strings.Join(made, ", "))
+	_, err = fmt.Fprintf(env.Stdout, "created passwords for: %s\n", strings.Join(made, ", "))
 	return err
 }
 
-// broker healthcheck: for containers that have no shell.
+// broker healthcheck: a health check for containers without a shell.
 
 const healthHelp = `
-broker healthcheck asks a broker on this machine whether it is well.
+broker healthcheck checks the health of a broker. Exit status: 0 healthy, 1 not.
 
 Usage: broker healthcheck [flags]
 
-  broker healthcheck && echo well
+  broker healthcheck && echo healthy
 `
 
 func healthcheck(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("broker healthcheck", healthHelp)
-	at := f.String("monitor", monitor, "the `ADDRESS` of its --monitor")
-	within := f.Duration("timeout", 5*time.Second, "how long it may take, a `TIME`")
+	address := f.String("monitor", defaultMonitor, "monitoring `ADDRESS` of the broker, as in its --monitor")
+	within := f.Duration("timeout", 5*time.Second, "stop waiting after this `TIME`")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func healthcheck(ctx context.Context, args []string, env cli.Env) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *within)
 	defer cancel()
-	if err := natsd.Healthy(ctx, *at); err != nil {
+	if err := natsd.CheckHealth(ctx, *address); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(env.Stdout, "ok")

@@ -1,6 +1,6 @@
 package main
 
-// The broker proper: a server, the stream in it, until Ctrl-C.
+// broker without a subcommand: the server and its stream, until Ctrl-C.
 
 import (
 	"context"
@@ -22,39 +22,40 @@ const help = `
 broker queues rows between producers and consumers: an embedded NATS server with JetStream.
 
 Usage: broker [flags]
-       broker healthcheck     is it well? (exit status)
-       broker init            make the stream on a NATS server of yours
-       broker credentials     make passwords for the roles
+       broker healthcheck     check the health of a broker (exit status)
+       broker init            create the stream on an existing NATS server or cluster
+       broker credentials     create passwords for the roles
 
-  broker                                     on this machine only, until Ctrl-C
+  broker                                     listen on this machine only, until Ctrl-C
   broker --store /data/queue --max-store 50GiB
-  broker --sync 2s                           faster, and a power cut may cost two seconds of rows
+  broker --sync 2s                           faster; a power failure may lose two seconds of rows
 
-A row is on disk before the producer hears that the queue has it. A full queue
-refuses, and producers wait.
+The broker acknowledges a row after it is on disk. A full queue rejects rows,
+and producers retry until there is room.
 `
 
-// streamShare is the part of the store that the stream may fill. The server
+// streamShare is the fraction of the store that the stream may use. The server
 // needs the rest for its own files.
 const streamShare = 0.9
 
-// makeWithin is how long a store full of messages may take to be read at start.
-const makeWithin = 30 * time.Second
+// ensureTimeout bounds the creation of the stream at start. A full store takes
+// several seconds to load.
+const ensureTimeout = 30 * time.Second
 
 func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("broker", help)
 	var c natsd.Config
-	f.StringVar(&c.Listen, "listen", listen, "`ADDRESS` for producers and consumers")
-	f.StringVar(&c.Monitor, "monitor", monitor, "`ADDRESS` for health and JSON status over HTTP; empty for none")
-	f.StringVar(&c.Store, "store", "var/broker", "the `DIR` of the queue")
-	sync := f.String("sync", "always", "when rows are on disk: always, before they are acknowledged; or every `TIME`")
-	size := f.String("max-store", most, "the most `BYTES` the queue may take on disk")
-	f.StringVar(&c.File, "config", "", "a nats-server configuration `FILE`, for clusters and accounts")
-	f.StringVar(&c.Auth, "auth", "", "the `DIR` with the password of each role (broker credentials)")
-	f.StringVar(&c.TLS.Cert, "tls-cert", "", "the certificate, a PEM `FILE`")
-	f.StringVar(&c.TLS.Key, "tls-key", "", "its key, a PEM `FILE`")
-	f.StringVar(&c.TLS.CA, "tls-ca", "", "who signs the certificates that clients must show, a PEM `FILE`")
-	f.BoolVar(&c.Insecure, "insecure", false, "listen beyond this machine without credentials")
+	f.StringVar(&c.Listen, "listen", defaultListen, "`ADDRESS` for producers and consumers")
+	f.StringVar(&c.Monitor, "monitor", defaultMonitor, "`ADDRESS` for health and JSON status over HTTP; empty for none")
+	f.StringVar(&c.Store, "store", "var/broker", "data `DIR` of the queue")
+	sync := f.String("sync", "always", "when to fsync rows: always (before each acknowledgement), or every `TIME`")
+	size := f.String("max-store", defaultMaxStore, "disk space limit of the queue in `BYTES`")
+	f.StringVar(&c.File, "config", "", "nats-server configuration `FILE`, for clusters and accounts")
+	f.StringVar(&c.Auth, "auth", "", "`DIR` with a password hash for each role (from broker credentials)")
+	f.StringVar(&c.TLS.Cert, "tls-cert", "", "certificate of the broker, a PEM `FILE`")
+	f.StringVar(&c.TLS.Key, "tls-key", "", "private key of the certificate, a PEM `FILE`")
+	f.StringVar(&c.TLS.CA, "tls-ca", "", "require client certificates signed by this authority, a PEM `FILE`")
+	f.BoolVar(&c.Insecure, "insecure", false, "listen on other than loopback addresses without authentication")
 	f.Advanced("config", "auth", "tls-cert", "tls-key", "tls-ca", "insecure")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
@@ -70,76 +71,77 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 		return err
 	}
 	if c.File != "" {
-		leaveToFile(&c, f)
+		clearDefaults(&c, f)
 	}
 	c.Log = f.Logger(env)
 	return serve(ctx, c, env.Stdout)
 }
 
-// leaveToFile takes back our defaults: what was typed wins over the
-// configuration file, what was not does not.
-func leaveToFile(c *natsd.Config, f *cli.Flags) {
-	typed := f.Changed
-	if !typed("listen") {
+// clearDefaults clears the settings whose flags were not given. A given flag
+// overrides the configuration file; the default of a flag does not.
+func clearDefaults(c *natsd.Config, f *cli.Flags) {
+	if !f.Changed("listen") {
 		c.Listen = ""
 	}
-	if !typed("monitor") {
+	if !f.Changed("monitor") {
 		c.Monitor = ""
 	}
-	if !typed("sync") {
+	if !f.Changed("sync") {
 		c.Sync = -1
 	}
-	if !typed("max-store") {
+	if !f.Changed("max-store") {
 		c.MaxStore = 0
 	}
-	if !typed("store") {
+	if !f.Changed("store") {
 		c.Store = ""
 	}
 }
 
-// serve runs the server until ctx ends, or the server does.
+// serve runs the server until ctx ends or the server fails.
 func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
 	s, err := natsd.Start(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if s.Alone() {
-		if err := makeStream(ctx, s); err != nil {
+	if s.Standalone() {
+		if err := ensureStream(ctx, s); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
 	}
-	if err := greet(s, c, stdout); err != nil {
+	if err := printAddresses(s, c, stdout); err != nil {
 		return err
 	}
 	return s.Supervise(ctx)
 }
 
-// makeStream makes the stream from inside: no client needs the right to.
-func makeStream(ctx context.Context, s *natsd.Server) error {
+// ensureStream creates the stream over an in-process connection, so that no
+// client needs permission to create streams.
+func ensureStream(ctx context.Context, s *natsd.Server) error {
 	nc, err := s.Connect()
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, makeWithin)
+	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
 	defer cancel()
 	return stream.Ensure(ctx, nc, int64(float64(s.MaxStore())*streamShare), 1)
 }
 
-// greet prints where the broker listens, and the commands that connect to it.
-func greet(s *natsd.Server, c natsd.Config, w io.Writer) error {
+// printAddresses prints the addresses of the broker and the commands that connect
+// to it.
+func printAddresses(s *natsd.Server, c natsd.Config, w io.Writer) error {
 	text := fmt.Sprintf("broker: listening on %s, the queue is in %s (at most %s)\n", s.URL(), s.Store(), humanize.IBytes(uint64(s.MaxStore())))
 	if m := s.MonitorURL(); m != "" {
 		text += fmt.Sprintf("broker: health and JSON status on %s\n", m)
 	}
-	if !s.Alone() {
-		text += "broker: in a cluster, or with users of its own: create the stream with " + cli.Invocation("broker") + " init\n"
+	if !s.Standalone() {
+		text += "broker: part of a cluster, or its configuration file defines users: create the stream with " + cli.Invocation("broker") + " init\n"
 	}
-	text += "broker: next, each in a terminal of its own:\n"
+	text += "broker: next, each in its own terminal:\n"
 	for _, role := range []string{"consumer", "producer"} {
 		text += "broker:   " + clientCommand(role, s.URL(), c) + "\n"
 	}
@@ -155,7 +157,7 @@ func clientCommand(role, url string, c natsd.Config) string {
 		file := filepath.Join(filepath.Dir(c.Auth), role, "password")
 		command = fmt.Sprintf("NATS_USER=%s NATS_PASSWORD_FILE=%s %s", role, file, command)
 	}
-	if url != "nats://"+listen {
+	if url != "nats://"+defaultListen {
 		command += " --server " + url
 	}
 	if c.TLS.Cert != "" {
@@ -167,22 +169,24 @@ func clientCommand(role, url string, c natsd.Config) string {
 	return command
 }
 
-// parseSync reads always or a time.
+// parseSync parses the value of --sync: "always" or a duration. It returns 0 for
+// "always".
 func parseSync(s string) (time.Duration, error) {
 	if s == "always" {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return 0, cli.Usagef("always, or a time such as 2s", "--sync is %q", s)
+		return 0, cli.Usagef("use --sync always, or a time such as --sync 2s", "--sync is %q", s)
 	}
 	return d, nil
 }
 
+// parseSize parses a size in bytes such as 8GiB. The flag is named in the error.
 func parseSize(flag, s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n == 0 || n > math.MaxInt64 {
-		return 0, cli.Usagef("a number of bytes such as 512MiB or 8GiB", "%s is %q", flag, s)
+		return 0, cli.Usagef("use a number of bytes such as 512MiB or 8GiB", "%s is %q", flag, s)
 	}
 	return int64(n), nil
 }

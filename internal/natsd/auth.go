@@ -1,6 +1,7 @@
 package natsd
 
-// Who may log in, and what each may do: as much as its work needs.
+// Authentication and permissions. Each role has the permissions its work needs,
+// and no others.
 
 import (
 	"crypto/rand"
@@ -19,31 +20,31 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// clusterRole is who brokers are to each other.
+// clusterRole is the user name of brokers that connect to each other.
 const clusterRole = "cluster"
 
-// systemAccount is NATS's own account. Its users see how the server does, and
-// no row.
+// systemAccount is the name of the NATS system account. Its users can monitor the
+// server but can't read rows.
 const systemAccount = "SYS"
 
-// rights are what each role may do. A user name is a role's. What is not
-// allowed meets silence: the client learns of it by an error beside the call.
-var rights = map[string]*server.Permissions{
+// permissions maps each role to its permissions. The user name is the role. A
+// denied call gets no answer: the client reports the violation asynchronously.
+var permissions = map[string]*server.Permissions{
 	"producer": {
 		Publish: allow("mta.ridership.>", "mta.now.>", "$JS.API.STREAM.INFO.MTA"),
-		// Not _INBOX.>, where all others hear their answers.
+		// Not _INBOX.>: that would include the replies to all other clients.
 		Subscribe: allow("_INBOX_producer.>", "turnstile.confirm.>"),
 	},
 	"consumer": {
 		Publish: allow("$JS.API.STREAM.INFO.MTA", "$JS.API.STREAM.PURGE.MTA",
-			// Each takeover creates a consumer of another name: writer-1, writer-2.
+			// Each takeover creates a consumer with a new name: writer-1, writer-2.
 			"$JS.API.CONSUMER.NAMES.MTA", "$JS.API.CONSUMER.INFO.MTA.*", "$JS.API.CONSUMER.CREATE.MTA.*",
 			"$JS.API.CONSUMER.DELETE.MTA.*", "$JS.API.CONSUMER.MSG.NEXT.MTA.*",
 			"$JS.ACK.MTA.*.>", "turnstile.confirm.>", "turnstile.writer.*"),
-		// turnstile.writer: which process writes to a database, and its answer.
+		// turnstile.writer: a starting consumer asks whether a writer is still alive.
 		Subscribe: allow("_INBOX_consumer.>", "mta.now.>", "turnstile.writer.*", "turnstile.confirm.>"),
 	},
-	// monitor looks and changes nothing: of the system's requests those that answer.
+	// monitor has the read-only requests of the system account.
 	"monitor": {
 		Publish: allow("$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.*",
 			"$SYS.REQ.SERVER.*.STATSZ", "$SYS.REQ.SERVER.*.VARZ", "$SYS.REQ.SERVER.*.CONNZ", "$SYS.REQ.SERVER.*.SUBSZ",
@@ -51,36 +52,38 @@ var rights = map[string]*server.Permissions{
 			"$SYS.REQ.ACCOUNT.*.CONNZ", "$SYS.REQ.ACCOUNT.*.SUBSZ", "$SYS.REQ.ACCOUNT.*.INFO", "$SYS.REQ.ACCOUNT.*.JSZ"),
 		Subscribe: allow("_INBOX.>", "_INBOX_monitor.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"),
 	},
-	// admin makes and mends the queue, and so may do anything to it.
+	// admin creates, changes and repairs the queue, with all permissions.
 	"admin": nil,
 }
 
+// allow returns a permission for subjects, and for no others.
 func allow(subjects ...string) *server.SubjectPermission {
 	return &server.SubjectPermission{Allow: subjects}
 }
 
-// Roles are all there are: those of clients, and the brokers' own.
+// Roles returns all roles: those of clients, sorted, then that of brokers in a
+// cluster.
 func Roles() []string {
-	return append(slices.Sorted(maps.Keys(rights)), clusterRole)
+	return append(slices.Sorted(maps.Keys(permissions)), clusterRole)
 }
 
-// auth sets the users, and how this process itself gets in.
+// auth sets the users of the server, and the login of in-process connections.
 func (c Config) auth(s *setup) error {
 	s.login = func(*nats.Options) error { return nil }
-	s.ours = len(s.Users)+len(s.Nkeys)+len(s.Accounts)+len(s.TrustedOperators) == 0 &&
+	s.noFileUsers = len(s.Users)+len(s.Nkeys)+len(s.Accounts)+len(s.TrustedOperators) == 0 &&
 		s.Username == "" && s.Authorization == "" && s.AuthCallout == nil
 	switch {
 	case c.Auth == "":
 		return nil
-	case !s.ours:
-		return &AuthError{c.Auth, UsersInFile, fmt.Errorf("%s has users of its own", c.File)}
+	case !s.noFileUsers:
+		return &AuthError{c.Auth, UsersInFile, fmt.Errorf("%s also defines users", c.File)}
 	}
 	secrets, err := readSecrets(c.Auth)
 	if err != nil {
 		return err
 	}
-	// Without such a block, a server with no account but its own and the
-	// system's lets in anyone who gives no name. It can't be set otherwise.
+	// Without this block, a server with only the default and the system account
+	// accepts clients without a user name. Options has no field for it.
 	if err := s.ProcessConfigString("authorization { timeout: 5 }"); err != nil {
 		return fmt.Errorf("natsd: %w", err)
 	}
@@ -88,22 +91,23 @@ func (c Config) auth(s *setup) error {
 	s.Accounts, s.SystemAccount = append(s.Accounts, system), systemAccount
 	for role, secret := range secrets {
 		if role == clusterRole {
-			join(s.Options, secret)
+			setClusterPassword(s.Options, secret)
 			continue
 		}
-		u := &server.User{Username: role, Password: secret, Permissions: rights[role]}
+		u := &server.User{Username: role, Password: secret, Permissions: permissions[role]}
 		if role == "monitor" {
 			u.Account = system
 		}
 		s.Users = append(s.Users, u)
 	}
-	return ourselves(s)
+	return addInProcessUser(s)
 }
 
-// ourselves adds the user that this process is. Its password is never outside.
-func ourselves(s *setup) error {
+// addInProcessUser adds a user for in-process connections. Its password never
+// leaves the process.
+func addInProcessUser(s *setup) error {
 	password := rand.Text()
-	secret, err := hash(password)
+	secret, err := hashPassword(password)
 	if err != nil {
 		return fmt.Errorf("natsd: %w", err)
 	}
@@ -115,13 +119,13 @@ func ourselves(s *setup) error {
 	return nil
 }
 
-// join has the brokers of a cluster ask each other for a password. One that
-// the file has stays.
-func join(o *server.Options, password string) {
+// setClusterPassword makes brokers of a cluster authenticate to each other. It
+// keeps a password from the configuration file.
+func setClusterPassword(o *server.Options, password string) {
 	if o.Cluster.Port == 0 || o.Cluster.Username != "" {
 		return
 	}
-	// What others of the cluster tell us to dial gets these by the server itself.
+	// The server also uses these for routes that it learns from other brokers.
 	o.Cluster.Username, o.Cluster.Password = clusterRole, password
 	for _, route := range o.Routes {
 		if route.User == nil {
@@ -130,8 +134,9 @@ func join(o *server.Options, password string) {
 	}
 }
 
-// readSecrets reads what stands for each role's password: its bcrypt hash. A
-// file may hold the password itself, but for the brokers' own is hashed here.
+// readSecrets returns the bcrypt hash of each role's password. It hashes a
+// password in plain text. The cluster password is returned in plain text, because
+// brokers also send it.
 func readSecrets(dir string) (map[string]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -141,7 +146,7 @@ func readSecrets(dir string) (map[string]string, error) {
 	for _, e := range entries {
 		role := e.Name()
 		if e.IsDir() || strings.HasPrefix(role, ".") {
-			continue // a mounted secret has links of such names beside it
+			continue // Kubernetes adds dot files to the directory of a mounted secret
 		}
 		if !slices.Contains(Roles(), role) {
 			return nil, &AuthError{dir, UnknownRole, fmt.Errorf("%s is not a role", role)}
@@ -151,11 +156,12 @@ func readSecrets(dir string) (map[string]string, error) {
 		}
 	}
 	if len(secrets) == 0 {
-		return nil, &AuthError{dir, NoPasswords, errors.New("it holds no passwords")}
+		return nil, &AuthError{dir, NoPasswords, errors.New("the directory has no password files")}
 	}
 	return secrets, nil
 }
 
+// readSecret reads one password file. With hashed, it returns a bcrypt hash.
 func readSecret(file string, hashed bool) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -168,27 +174,26 @@ func readSecret(file string, hashed bool) (string, error) {
 	if _, err := bcrypt.Cost([]byte(secret)); err == nil || !hashed {
 		return secret, nil
 	}
-	if secret, err = hash(secret); err != nil {
+	if secret, err = hashPassword(secret); err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	return secret, nil
 }
 
-// hash is quick where others must be slow: a password that we made can't be
-// guessed however quickly one tries, and the hash of one that the user made
-// lives in this process only, beside the password itself.
-func hash(password string) (string, error) {
+// hashPassword returns a bcrypt hash of minimum cost. That is safe: a generated
+// password has too much entropy to guess. The hash of a password that a user chose
+// stays in memory, and its file holds the plain text anyway.
+func hashPassword(password string) (string, error) {
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	return string(h), err
 }
 
-// Passwords that no one has thought of, and no one gets to see.
+// Generated passwords.
 
-// WriteCredentials makes a random password for each role that has none yet
-// under a folder. Each stands in a folder of its own, DIR/ROLE/password, so
-// that each can be handed to one process alone; DIR/broker is what a broker
-// needs ([Config].Auth): hashes, and the password of the brokers themselves.
-// It returns the roles that got one.
+// WriteCredentials creates a random password for each role without one and
+// returns those roles. The password of a role is in DIR/ROLE/password, so each can
+// be mounted into one container. DIR/broker holds the hashes and the cluster
+// password, for [Config].Auth.
 func WriteCredentials(dir string) (made []string, err error) {
 	for _, role := range Roles() {
 		ok, err := haveSecret(dir, role)
@@ -206,33 +211,35 @@ func WriteCredentials(dir string) (made []string, err error) {
 func brokerFile(dir, role string) string { return filepath.Join(dir, "broker", role) }
 func clientFile(dir, role string) string { return filepath.Join(dir, role, "password") }
 
-// haveSecret says whether both halves are there and fit each other. We may
-// have been killed between the two.
+// haveSecret reports whether password and hash exist and match. They do not if an
+// earlier run was killed between writing the two files.
 func haveSecret(dir, role string) (bool, error) {
 	secret, err := os.ReadFile(brokerFile(dir, role))
 	if role == clusterRole {
-		return len(secret) > 0, notThere(err)
+		return len(secret) > 0, ignoreNotExist(err)
 	}
 	password, err2 := os.ReadFile(clientFile(dir, role))
-	if err := errors.Join(notThere(err), notThere(err2)); err != nil {
+	if err := errors.Join(ignoreNotExist(err), ignoreNotExist(err2)); err != nil {
 		return false, err
 	}
 	return bcrypt.CompareHashAndPassword(secret, password) == nil, nil
 }
 
-func notThere(err error) error {
+// ignoreNotExist returns err, or nil if a file does not exist.
+func ignoreNotExist(err error) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return err
 }
 
+// makeSecret creates the password of a role and its hash.
 func makeSecret(dir, role string) error {
 	password := rand.Text()
 	if role == clusterRole {
 		return writeSecret(brokerFile(dir, role), password)
 	}
-	secret, err := hash(password)
+	secret, err := hashPassword(password)
 	if err != nil {
 		return err
 	}
@@ -242,7 +249,8 @@ func makeSecret(dir, role string) error {
 	return writeSecret(brokerFile(dir, role), secret)
 }
 
-// writeSecret writes a file that its owner alone may read, whole or not at all.
+// writeSecret writes a file that only its owner can read. The file is complete or
+// absent: the write is a rename.
 func writeSecret(file, text string) (err error) {
 	dir := filepath.Dir(file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -32,11 +32,11 @@ func password(t *testing.T, dir, role string) string {
 	return string(text)
 }
 
-// With passwords, nobody gets in without one: not into the rows, and not as
-// the broker itself from outside.
-func TestNobodyWithoutPassword(t *testing.T) {
+// TestAuthenticationRequired checks that no client connects without the password
+// of a role, and that the in-process user can't log in over the network.
+func TestAuthenticationRequired(t *testing.T) {
 	dir := credentials(t)
-	s := started(t, func(c *Config) { c.Auth, c.Listen = filepath.Join(dir, "broker"), "0.0.0.0:0" })
+	s := startServer(t, func(c *Config) { c.Auth, c.Listen = filepath.Join(dir, "broker"), "0.0.0.0:0" })
 	for name, option := range map[string]nats.Option{
 		"no name":       nats.Name("test"),
 		"no password":   nats.UserInfo("producer", ""),
@@ -47,7 +47,7 @@ func TestNobodyWithoutPassword(t *testing.T) {
 	} {
 		if nc, err := nats.Connect(s.URL(), option); err == nil {
 			nc.Close()
-			t.Errorf("%s: let in", name)
+			t.Errorf("%s: connected", name)
 		} else if !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -69,12 +69,12 @@ func must[V any](v V, err error) func(*testing.T) V {
 	}
 }
 
-// What a role may not do.
-func TestRolesAreKeptApart(t *testing.T) {
+// TestPermissions checks what each role may and may not do.
+func TestPermissions(t *testing.T) {
 	dir := credentials(t)
-	s := started(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
-	if !s.Alone() {
-		t.Error("a broker with our users makes its stream itself")
+	s := startServer(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
+	if !s.Standalone() {
+		t.Error("a broker with generated passwords can't create its stream")
 	}
 	for _, c := range []struct {
 		role, act, subject string
@@ -88,30 +88,31 @@ func TestRolesAreKeptApart(t *testing.T) {
 		{"producer", "publish", "$JS.API.CONSUMER.CREATE.MTA.writer", false},
 		{"producer", "publish", "$JS.API.STREAM.MSG.GET.MTA", false},
 		{"producer", "publish", "$JS.ACK.MTA.writer.1.1.1.1.0", false},
-		{"producer", "hear", "mta.ridership.>", false},
-		{"producer", "hear", "mta.now.>", false},
-		{"producer", "hear", "_INBOX.>", false},
-		{"producer", "hear", "turnstile.confirm.x.*", true},
+		{"producer", "subscribe", "mta.ridership.>", false},
+		{"producer", "subscribe", "mta.now.>", false},
+		{"producer", "subscribe", "_INBOX.>", false},
+		{"producer", "subscribe", "turnstile.confirm.x.*", true},
 		{"consumer", "publish", "mta.ridership.a", false},
 		{"consumer", "publish", "$JS.API.STREAM.DELETE.MTA", false},
 		{"consumer", "publish", "$JS.API.STREAM.UPDATE.MTA", false},
 		{"consumer", "publish", "turnstile.confirm.x", true},
-		{"consumer", "hear", "mta.now.>", true},
-		{"consumer", "hear", "_INBOX_producer.>", false},
+		{"consumer", "subscribe", "mta.now.>", true},
+		{"consumer", "subscribe", "_INBOX_producer.>", false},
 		{"monitor", "publish", "$SYS.REQ.SERVER.PING", true},
 		{"monitor", "publish", "$SYS.REQ.SERVER.X.RELOAD", false},
 		{"monitor", "publish", "$SYS.REQ.SERVER.X.KICK", false},
 		{"monitor", "publish", "mta.ridership.a", false},
-		{"monitor", "hear", "mta.ridership.>", false},
+		{"monitor", "subscribe", "mta.ridership.>", false},
 		{"admin", "publish", "$JS.API.STREAM.DELETE.MTA", true},
 	} {
-		if got := tried(t, s, dir, c.role, c.act, c.subject); got != c.allowed {
+		if got := isAllowed(t, s, dir, c.role, c.act, c.subject); got != c.allowed {
 			t.Errorf("%s may %s %s: %v, want %v", c.role, c.act, c.subject, got, c.allowed)
 		}
 	}
 }
 
-func tried(t *testing.T, s *Server, dir, role, act, subject string) bool {
+// isAllowed reports whether a role may publish or subscribe to a subject.
+func isAllowed(t *testing.T, s *Server, dir, role, act, subject string) bool {
 	t.Helper()
 	nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -119,7 +120,7 @@ func tried(t *testing.T, s *Server, dir, role, act, subject string) bool {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if act == "hear" {
+	if act == "subscribe" {
 		_, err = nc.SubscribeSync(subject)
 	} else {
 		err = nc.Publish(subject, []byte("x"))
@@ -130,11 +131,11 @@ func tried(t *testing.T, s *Server, dir, role, act, subject string) bool {
 	return nc.LastError() == nil // errors come before the answer to the flush
 }
 
-// TestReplySubjectIsNoRequest publishes rows whose acknowledgement would go to
-// a subject of the JetStream API. The server must not act on it.
-func TestReplySubjectIsNoRequest(t *testing.T) {
+// TestReplySubjectNotExecuted publishes messages whose reply subjects are requests
+// of the JetStream API. The server must not execute them.
+func TestReplySubjectNotExecuted(t *testing.T) {
 	dir := credentials(t)
-	s := started(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
+	s := startServer(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
 	own, err := s.Connect()
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestReplySubjectIsNoRequest(t *testing.T) {
 	must(js.Publish(t.Context(), "mta.ridership.a", []byte("row")))(t)
 	for _, role := range Roles() {
 		if role == clusterRole {
-			continue // no client's
+			continue // not for clients
 		}
 		nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -175,10 +176,10 @@ func TestReplySubjectIsNoRequest(t *testing.T) {
 	}
 }
 
-// A monitor sees how the server does.
-func TestMonitorIsAnswered(t *testing.T) {
+// TestMonitorRole checks that the monitor role can read server statistics.
+func TestMonitorRole(t *testing.T) {
 	dir := credentials(t)
-	s := started(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
+	s := startServer(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
 	nc, err := nats.Connect(s.URL(), nats.UserInfo("monitor", password(t, dir, "monitor")))
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +191,7 @@ func TestMonitorIsAnswered(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreMadeOnce(t *testing.T) {
+func TestWriteCredentialsTwice(t *testing.T) {
 	dir := t.TempDir()
 	made, err := WriteCredentials(dir)
 	if err != nil || len(made) != len(Roles()) {
@@ -198,7 +199,7 @@ func TestCredentialsAreMadeOnce(t *testing.T) {
 	}
 	before := password(t, dir, "producer")
 	if len(before) < 26 || before == password(t, dir, "consumer") {
-		t.Errorf("a password of %d letters", len(before))
+		t.Errorf("a password of %d characters, or the same for two roles", len(before))
 	}
 	for _, f := range []string{clientFile(dir, "producer"), brokerFile(dir, "producer"), brokerFile(dir, "cluster")} {
 		info, err := os.Stat(f)
@@ -215,7 +216,7 @@ func TestCredentialsAreMadeOnce(t *testing.T) {
 	if made, err := WriteCredentials(dir); err != nil || len(made) != 0 || password(t, dir, "producer") != before {
 		t.Errorf("the second time: %v, %v", made, err)
 	}
-	// Killed between the two halves: the password is newer than its hash.
+	// Killed between writing the two files: the password is newer than its hash.
 	if err := os.Chmod(clientFile(dir, "producer"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +228,10 @@ func TestCredentialsAreMadeOnce(t *testing.T) {
 	}
 }
 
-// A password that the user has thought of, as it is.
+// TestPlainPasswords checks that a password file may hold plain text.
 func TestPlainPasswords(t *testing.T) {
 	plain := file(t, "producer", "open sesame\n")
-	s := started(t, func(c *Config) { c.Auth = filepath.Dir(plain) })
+	s := startServer(t, func(c *Config) { c.Auth = filepath.Dir(plain) })
 	nc, err := nats.Connect(s.URL(), nats.UserInfo("producer", "open sesame"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,7 @@
 package natsd
 
-// From a Config to the server's own options. A configuration file is the
-// server's, so all that NATS can do can be had; what the Config itself says
-// wins over it.
+// Configuration: a Config becomes the options of the server. A nats-server
+// configuration file may set everything else. A Config overrides the file.
 
 import (
 	"cmp"
@@ -23,38 +22,40 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A Config says where a server listens and what it keeps. What is left zero is
-// as the File has it, and else as NATS does it.
+// A Config is the configuration of a server. A zero field means the value of File,
+// or the default of nats-server.
 type Config struct {
-	File     string        // a nats-server configuration; "" for none
-	Listen   string        // host:port for clients; port 0 takes a free one
+	File     string        // path of a nats-server configuration file; "" for none
+	Listen   string        // host:port for clients; port 0 selects a free port
 	Monitor  string        // host:port for health and metrics over HTTP; "" for none
-	Store    string        // the folder of the queue; made if it is not there
-	Sync     time.Duration // how often the store is synced to disk; 0: before each acknowledgement; -1: as the File has it
-	MaxStore int64         // the most bytes the store may take
-	Auth     string        // a folder with the password of each role; "" for none
+	Store    string        // directory of the queue; created if absent
+	Sync     time.Duration // interval between fsyncs of the store; 0: before each acknowledgement; -1: the value of File
+	MaxStore int64         // disk space limit of the store, in bytes
+	Auth     string        // directory with a password or hash for each role; "" for none
 	TLS      TLS
-	Insecure bool // listen beyond loopback although anyone who gets there may do anything
+	Insecure bool // allow addresses beyond loopback without authentication
 	Log      *slog.Logger
 }
 
-// A setup is what a Config comes to.
+// A setup is the result of a Config.
 type setup struct {
 	*server.Options
-	login nats.Option // for ourselves, in this process
-	ours  bool        // the users are ours: the file names none
+	login       nats.Option // for in-process connections
+	noFileUsers bool        // the configuration file defines no users
 }
 
+// setup returns the options of the server. It has checked that every address is
+// free and may be used.
 func (c Config) setup() (*setup, error) {
 	o, err := c.file()
 	if err != nil {
 		return nil, err
 	}
-	// Or the library traps Ctrl-C itself and exits the process.
+	// Otherwise the library handles SIGINT and exits the process.
 	o.NoSigs = true
 	if o.PingInterval == 0 {
-		// A takeover waits until a writer that was stopped is disconnected. With
-		// the defaults that takes six minutes.
+		// A takeover waits until the server disconnects a writer that was stopped
+		// (SIGSTOP). With the defaults that takes six minutes.
 		o.PingInterval, o.MaxPingsOut = 5*time.Second, 2
 	}
 	if o.ServerName == "" {
@@ -68,6 +69,7 @@ func (c Config) setup() (*setup, error) {
 	return s, c.listeners(o)
 }
 
+// file returns the options of the configuration file.
 func (c Config) file() (*server.Options, error) {
 	if c.File == "" {
 		return &server.Options{}, nil
@@ -82,28 +84,28 @@ func (c Config) file() (*server.Options, error) {
 	return o, nil
 }
 
-const defaultStore = 8 << 30
+const defaultMaxStore = 8 << 30 // bytes
 
-// maxBuffered is how many received messages may wait for the disk. The server
-// stores all of them, with an fsync each, before it delivers or acknowledges
-// any. So a flood of small messages would stop all clients: with its default of
-// 100,000 for half a minute. It refuses what is beyond (429), and a publisher
-// retries that.
+// maxBuffered limits the received messages that wait for the disk. The server
+// stores all of them, with an fsync each, before it delivers or acknowledges any.
+// With its default of 100,000, a flood of small messages blocks all clients for
+// half a minute. It rejects further messages (429), and a publisher retries them.
 const maxBuffered = 1000
 
+// storage sets the limits and the fsync policy of the store.
 func (c Config) storage(o *server.Options) {
 	o.JetStream = true
 	if c.Store != "" || o.StoreDir == "" {
-		o.StoreDir = c.Store // a store in /tmp, as NATS would have it, is none
+		o.StoreDir = c.Store // the default of NATS is in /tmp, which a reboot may clear
 	}
 	if c.MaxStore != 0 {
 		o.JetStreamMaxStore = c.MaxStore
 	}
 	if o.JetStreamMaxStore <= 0 {
-		o.JetStreamMaxStore = defaultStore // or the server takes the whole disk
+		o.JetStreamMaxStore = defaultMaxStore // the default of NATS is most of the disk
 	}
 	if o.JetStreamMaxMemory <= 0 {
-		// A stream in memory is never made here; the default would reserve 3/4 of the RAM.
+		// Turnstile has no stream in memory. The default reserves 3/4 of the RAM.
 		o.JetStreamMaxMemory = 1 << 20
 	}
 	if o.StreamMaxBufferedMsgs <= 0 {
@@ -113,26 +115,26 @@ func (c Config) storage(o *server.Options) {
 	case c.Sync >= 0:
 		o.SyncAlways, o.SyncInterval = c.Sync == 0, c.Sync
 	case o.SyncInterval == 0:
-		// What is acknowledged must be on disk, unless someone says otherwise.
+		// By default, a message is on disk before it is acknowledged.
 		o.SyncAlways = true
 	}
 }
 
-// listeners sets the addresses, and makes sure of each that it is free and
-// ours to take.
+// listeners sets the addresses, and checks that each is free and that it is
+// loopback or authenticated.
 func (c Config) listeners(o *server.Options) (err error) {
 	if c.Listen != "" {
-		if o.Host, o.Port, err = split(c.Listen); err != nil {
+		if o.Host, o.Port, err = splitAddress(c.Listen); err != nil {
 			return err
 		}
 	}
 	if c.Monitor != "" {
-		if o.HTTPHost, o.HTTPPort, err = split(c.Monitor); err != nil {
+		if o.HTTPHost, o.HTTPPort, err = splitAddress(c.Monitor); err != nil {
 			return err
 		}
 	}
-	open := c.Insecure || secured(o)
-	if err := claim(o.Host, o.Port, open); err != nil {
+	anyHost := c.Insecure || requiresAuth(o)
+	if err := checkAddress(o.Host, o.Port, anyHost); err != nil {
 		return err
 	}
 	if o.HTTPPort != 0 {
@@ -140,33 +142,34 @@ func (c Config) listeners(o *server.Options) (err error) {
 		if host == "" {
 			host = o.Host
 		}
-		if err := claim(host, o.HTTPPort, open); err != nil {
+		if err := checkAddress(host, o.HTTPPort, anyHost); err != nil {
 			return err
 		}
 	}
 	if o.Cluster.Port == 0 {
 		return nil
 	}
-	// Whoever may join as a broker may do anything.
-	return claim(o.Cluster.Host, o.Cluster.Port, c.Insecure || o.Cluster.Username != "" || verified(&o.Cluster))
+	// A process that joins the cluster has full access to the queue.
+	return checkAddress(o.Cluster.Host, o.Cluster.Port, c.Insecure || o.Cluster.Username != "" || verifiesBrokers(&o.Cluster))
 }
 
-// secured says whether a client must show who it is. Users of the system's
-// account alone keep nobody out of the other one.
-func secured(o *server.Options) bool {
+// requiresAuth reports whether clients must authenticate. Users of the system
+// account do not count: clients without a user name still reach the default account.
+func requiresAuth(o *server.Options) bool {
 	system := cmp.Or(o.SystemAccount, server.DEFAULT_SYSTEM_ACCOUNT)
-	others := func(a *server.Account) bool { return a == nil || a.Name != system }
-	return slices.ContainsFunc(o.Users, func(u *server.User) bool { return others(u.Account) }) ||
-		slices.ContainsFunc(o.Nkeys, func(u *server.NkeyUser) bool { return others(u.Account) }) ||
+	notSystem := func(a *server.Account) bool { return a == nil || a.Name != system }
+	return slices.ContainsFunc(o.Users, func(u *server.User) bool { return notSystem(u.Account) }) ||
+		slices.ContainsFunc(o.Nkeys, func(u *server.NkeyUser) bool { return notSystem(u.Account) }) ||
 		len(o.TrustedOperators) > 0 || o.Username != "" || o.Authorization != "" || o.TLSVerify || o.AuthCallout != nil
 }
 
-func verified(c *server.ClusterOpts) bool {
+// verifiesBrokers reports whether brokers must present a signed certificate.
+func verifiesBrokers(c *server.ClusterOpts) bool {
 	return c.TLSConfig != nil && c.TLSConfig.ClientCAs != nil
 }
 
-// split takes an address apart, with the port as the server wants it.
-func split(address string) (host string, port int, err error) {
+// splitAddress splits host:port. Port 0 becomes the server's value for a free port.
+func splitAddress(address string) (host string, port int, err error) {
 	host, p, err := net.SplitHostPort(address)
 	if err == nil {
 		port, err = strconv.Atoi(p)
@@ -180,17 +183,17 @@ func split(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// claim makes sure that an address is free. The server would not give the
-// reason as an error, so the system is asked first.
-func claim(host string, port int, open bool) error {
+// checkAddress returns an error if an address is in use, or is beyond loopback
+// without anyHost. The server itself only logs that an address is in use.
+func checkAddress(host string, port int, anyHost bool) error {
 	if host == "" {
 		host = server.DEFAULT_HOST
 	}
 	if port == 0 {
 		port = server.DEFAULT_PORT
 	}
-	address := net.JoinHostPort(host, strconv.Itoa(max(port, 0))) // -1: whichever is free
-	if !open && !loopback(host) {
+	address := net.JoinHostPort(host, strconv.Itoa(max(port, 0))) // -1: any free port
+	if !anyHost && !isLoopback(host) {
 		return fmt.Errorf("natsd: %w: %s", ErrInsecure, address)
 	}
 	l, err := net.Listen("tcp", address)
@@ -200,14 +203,14 @@ func claim(host string, port int, open bool) error {
 	return l.Close()
 }
 
-func loopback(host string) bool {
+// isLoopback reports whether host is reachable from this machine only.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// dialable turns the address of a listener on all interfaces into one that can
-// be dialled.
-func dialable(a net.Addr) string {
+// dialAddress returns an address at which clients on this machine reach a listener.
+func dialAddress(a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", port)
@@ -215,18 +218,19 @@ func dialable(a net.Addr) string {
 	return (&url.URL{Host: a.String()}).Host
 }
 
-// TLS for clients. Brokers among themselves have theirs in the file.
+// TLS for clients. TLS between brokers is set in the configuration file.
 
-// TLS names the files of the server's certificate.
+// TLS names PEM files.
 type TLS struct {
-	Cert, Key string // the server's; "" for no TLS
-	CA        string // who signs the certificates that clients must show; "": they show none
+	Cert, Key string // certificate of the server and its private key; "" for no TLS
+	CA        string // authority that signs the required client certificates; "": none are required
 }
 
-// handshakeWithin is long, for a busy machine; a client that says nothing is
-// still cut off.
-const handshakeWithin = 5 // seconds
+// tlsTimeout bounds a handshake. It is long enough for a busy machine, and
+// disconnects clients that send nothing.
+const tlsTimeout = 5 // seconds
 
+// apply sets the TLS options.
 func (t TLS) apply(o *server.Options) error {
 	if t == (TLS{}) {
 		return nil
@@ -240,19 +244,18 @@ func (t TLS) apply(o *server.Options) error {
 	if err != nil {
 		return &TLSError{err}
 	}
-	o.TLS, o.TLSConfig, o.TLSTimeout = true, config, handshakeWithin
+	o.TLS, o.TLSConfig, o.TLSTimeout = true, config, tlsTimeout
 	o.TLSVerify, o.TLSCaCert = t.CA != "", t.CA
 	return nil
 }
 
-// The store's folder and the lock that keeps a second server off it.
+// The directory of the store and its lock file. Two servers on one store corrupt it.
 
-// lockStore makes the folder if need be, and locks it. The lock is the
-// kernel's: it ends with the process, however that ends, so that a killed
-// broker never stands in the way of the next one.
+// lockStore creates the directory if necessary, and locks it. The kernel releases
+// the lock when the process ends, so a killed broker never blocks the next one.
 func lockStore(store string) (*flock.Flock, error) {
 	if store == "" {
-		return nil, &StoreError{`""`, errors.New("no folder given")}
+		return nil, &StoreError{`""`, errors.New("no directory given")}
 	}
 	if err := os.MkdirAll(store, 0o700); err != nil {
 		return nil, &StoreError{store, err}
@@ -264,15 +267,15 @@ func lockStore(store string) (*flock.Flock, error) {
 	case !ok:
 		return nil, &StoreError{store, ErrStoreInUse}
 	}
-	if err := writable(store, 0); err != nil {
+	if err := checkWritable(store, 0); err != nil {
 		return nil, errors.Join(&StoreError{store, err}, lock.Unlock())
 	}
 	return lock, nil
 }
 
-// writable tries to write size bytes to a new file. A lock file that exists can
-// be locked in a folder that is read-only, so only a write tells.
-func writable(store string, size int) error {
+// checkWritable writes size bytes to a new file. Locking is not enough: an existing
+// lock file can be locked in a read-only directory.
+func checkWritable(store string, size int) error {
 	f, err := os.CreateTemp(store, "turnstile-probe-*")
 	if err != nil {
 		return err

@@ -13,19 +13,20 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// rejected starts what can't start, and returns why.
-func rejected(t *testing.T, change func(*Config)) error {
+// startError returns the error of a server that can't start.
+func startError(t *testing.T, change func(*Config)) error {
 	t.Helper()
 	c := Config{Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Log: slog.New(slog.DiscardHandler)}
 	change(&c)
 	s, err := Start(c)
 	if err == nil {
-		t.Fatal("it has started: ", s.URL(), s.Stop())
+		t.Fatal("the server started: ", s.URL(), s.Stop())
 	}
 	return err
 }
 
-func started(t *testing.T, change func(*Config)) *Server {
+// startServer starts a server and stops it after the test.
+func startServer(t *testing.T, change func(*Config)) *Server {
 	t.Helper()
 	c := Config{Listen: "127.0.0.1:0", Store: t.TempDir(), MaxStore: 1 << 30, Log: slog.New(slog.DiscardHandler)}
 	change(&c)
@@ -50,6 +51,7 @@ func file(t *testing.T, name, text string) string {
 	return name
 }
 
+// isType reports whether err has type E.
 func isType[E error](err error) bool { _, ok := errors.AsType[E](err); return ok }
 
 func insecure(err error) bool { return errors.Is(err, ErrInsecure) }
@@ -70,16 +72,16 @@ func TestWrongConfigs(t *testing.T) {
 		is     func(error) bool
 	}{
 		"no folder":        {func(c *Config) { c.Auth = "/none" }, "no such file", auth(NoPasswords)},
-		"no passwords":     {func(c *Config) { c.Auth = t.TempDir() }, "holds no passwords", auth(NoPasswords)},
+		"no passwords":     {func(c *Config) { c.Auth = t.TempDir() }, "has no password files", auth(NoPasswords)},
 		"empty password":   {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", " \n")) }, "is empty", auth(BadPassword)},
 		"too long":         {func(c *Config) { c.Auth = filepath.Dir(file(t, "producer", strings.Repeat("x", 73))) }, "72", auth(BadPassword)},
 		"no role":          {func(c *Config) { c.Auth = filepath.Dir(file(t, "producr", "x")) }, "producr is not a role", auth(UnknownRole)},
-		"users twice":      {func(c *Config) { c.Auth, c.File = plain, users }, "users of its own", auth(UsersInFile)},
+		"users twice":      {func(c *Config) { c.Auth, c.File = plain, users }, "also defines users", auth(UsersInFile)},
 		"no file":          {func(c *Config) { c.File = "/none.conf" }, "/none.conf", isType[*FileError]},
 		"no configuration": {func(c *Config) { c.File = file(t, "a.conf", "listen: {{") }, "a.conf", isType[*FileError]},
 		"unknown setting":  {func(c *Config) { c.File = file(t, "a.conf", "lisen: 1") }, "lisen", isType[*FileError]},
 		"not strict":       {func(c *Config) { c.File = file(t, "a.conf", "jetstream { strict: false }") }, "strict: false", isNotStrict},
-		"no key":           {func(c *Config) { c.TLS.Cert = cert }, "belong together", isType[*TLSError]},
+		"no key":           {func(c *Config) { c.TLS.Cert = cert }, "needs its private key", isType[*TLSError]},
 		"no certificate":   {func(c *Config) { c.TLS = TLS{Cert: cert, Key: cert} }, "TLS", isType[*TLSError]},
 		"open to all":      {func(c *Config) { c.Listen = "0.0.0.0:0" }, "0.0.0.0", insecure},
 		"open by file":     {func(c *Config) { c.Listen, c.File = "", file(t, "a.conf", "listen: 0.0.0.0:-1") }, "0.0.0.0", insecure},
@@ -93,7 +95,7 @@ func TestWrongConfigs(t *testing.T) {
 		}, "0.0.0.0", insecure},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := rejected(t, c.change)
+			err := startError(t, c.change)
 			if !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v, want %q", err, c.text)
 			}
@@ -104,9 +106,9 @@ func TestWrongConfigs(t *testing.T) {
 	}
 }
 
-// TestFloodLimit limits the messages that wait for the disk, unless the file
-// does.
-func TestFloodLimit(t *testing.T) {
+// TestMaxBuffered checks that the number of messages that wait for the disk is
+// limited, and that the configuration file overrides the limit.
+func TestMaxBuffered(t *testing.T) {
 	for text, want := range map[string]int{"": maxBuffered, "jetstream { max_buffered_msgs: 7 }": 7} {
 		c := config(t)
 		c.File = file(t, "a.conf", text)
@@ -116,7 +118,7 @@ func TestFloodLimit(t *testing.T) {
 	}
 }
 
-// What the file says holds, unless the Config says otherwise.
+// TestConfigurationFile checks that a Config overrides the configuration file.
 func TestConfigurationFile(t *testing.T) {
 	store := t.TempDir()
 	conf := file(t, "a.conf", fmt.Sprintf(`
@@ -125,12 +127,12 @@ listen: 127.0.0.1:-1
 jetstream { store_dir: %q, max_file_store: 512MB, sync_interval: 2s }
 authorization { user: a, password: b }
 `, filepath.ToSlash(store)))
-	s := started(t, func(c *Config) { *c = Config{File: conf, Sync: -1, Log: c.Log} })
-	if s.MaxStore() != 512<<20 || s.ns.Name() != "from-file" || s.Store() != store || s.Alone() {
-		t.Errorf("store %s of %d, name %s, alone %v", s.Store(), s.MaxStore(), s.ns.Name(), s.Alone())
+	s := startServer(t, func(c *Config) { *c = Config{File: conf, Sync: -1, Log: c.Log} })
+	if s.MaxStore() != 512<<20 || s.ns.Name() != "from-file" || s.Store() != store || s.Standalone() {
+		t.Errorf("store %s of %d, name %s, standalone %v", s.Store(), s.MaxStore(), s.ns.Name(), s.Standalone())
 	}
 	if _, err := os.Stat(filepath.Join(store, "turnstile.lock")); err != nil {
-		t.Error("the file's store is not locked:", err)
+		t.Error("the store of the configuration file is not locked:", err)
 	}
 	nc, err := nats.Connect(s.URL(), nats.UserInfo("a", "b"))
 	if err != nil {
@@ -146,7 +148,7 @@ authorization { user: a, password: b }
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = started(t, func(c *Config) { c.File, c.Listen, c.MaxStore = conf, address, 1<<30 })
+	s = startServer(t, func(c *Config) { c.File, c.Listen, c.MaxStore = conf, address, 1<<30 })
 	if s.URL() != "nats://"+address || s.MaxStore() != 1<<30 {
 		t.Errorf("at %s with %d bytes", s.URL(), s.MaxStore())
 	}

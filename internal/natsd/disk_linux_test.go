@@ -15,9 +15,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestDiskFull fills the disk under a running server. Every acknowledged message
-// survives, health says what is wrong, and the server takes messages again once
-// there is room.
+// TestDiskFull fills the disk of a running server. Every acknowledged message
+// survives, and the health check returns the cause. The server stores messages
+// again once there is room.
 func TestDiskFull(t *testing.T) {
 	disk := smallDisk(t, "size=24m")
 	var log syncBuffer
@@ -47,11 +47,11 @@ func TestDiskFull(t *testing.T) {
 			t.Fatal("the disk does not fill")
 		}
 	}
-	if err := Healthy(t.Context(), monitor); err == nil || !strings.Contains(err.Error(), "no space left") {
+	if err := CheckHealth(t.Context(), monitor); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("health of a full disk: %v", err)
 	}
-	if got := log.String(); !strings.Contains(got, "the disk refuses writes") || !strings.Contains(got, "no space left") {
-		t.Errorf("the log does not say it:\n%s", got)
+	if got := log.String(); !strings.Contains(got, "disk write failed") || !strings.Contains(got, "no space left") {
+		t.Errorf("the log lacks the cause:\n%s", got)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestDiskFull(t *testing.T) {
 	if n := queue.CachedInfo().State.Msgs; n < uint64(acked) || queue.CachedInfo().State.FirstSeq != 1 {
 		t.Errorf("%d messages, %d were acknowledged", n, acked)
 	}
-	if err := Healthy(t.Context(), monitor); err != nil {
+	if err := CheckHealth(t.Context(), monitor); err != nil {
 		t.Error(err)
 	}
 }
@@ -79,7 +79,7 @@ func publish(t *testing.T, js jetstream.JetStream) error {
 	return err
 }
 
-// smallDisk mounts a file system in memory.
+// smallDisk mounts a tmpfs of limited size.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,6 +1,6 @@
 package natsd
 
-// Errors of a server that can't start.
+// Errors of a server that can't start, or that fails.
 
 import (
 	"errors"
@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// ErrInsecure is returned for an address beyond loopback while the server has
+// ErrInsecure is returned for an address beyond loopback while the server requires
 // no authentication: every client could read, write and delete everything.
-var ErrInsecure = errors.New("will not listen beyond this machine without credentials")
+var ErrInsecure = errors.New("refusing to listen beyond loopback without authentication")
 
-// A ListenError says why the server can't listen on an address.
+// A ListenError reports that the server can't listen on an address.
 type ListenError struct {
 	Address string
 	Err     error
@@ -32,9 +32,9 @@ func (e *ListenError) InUse() bool {
 }
 
 // ErrStoreInUse is in a [StoreError] when another server uses the store.
-var ErrStoreInUse = errors.New("another broker is using it")
+var ErrStoreInUse = errors.New("another broker uses this store")
 
-// A StoreError says why a store can't be used.
+// A StoreError reports that a store can't be used.
 type StoreError struct {
 	Store string
 	Err   error
@@ -44,7 +44,7 @@ func (e *StoreError) Error() string { return fmt.Sprintf("natsd: store %s: %v", 
 
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// A FileError says what is wrong with a configuration file, and where.
+// A FileError reports an error in a configuration file.
 type FileError struct {
 	File string
 	Err  error
@@ -55,12 +55,11 @@ func (e *FileError) Error() string { return fmt.Sprintf("natsd: configuration %s
 func (e *FileError) Unwrap() error { return e.Err }
 
 // ErrNotStrict is in a [FileError] when the file turns off strict JetStream
-// requests. A producer could then have the stream purged: the server answers a
-// message at the reply subject that the producer chose, and would take that
-// answer for a request to purge.
+// requests. A producer could then purge the stream: it publishes a row whose reply
+// subject is the purge request, and the server sends its acknowledgement there.
 var ErrNotStrict = errors.New("jetstream { strict: false } lets every producer change the stream")
 
-// An AuthError says why the passwords in a directory can't be used.
+// An AuthError reports that the passwords in a directory can't be used.
 type AuthError struct {
 	Dir     string
 	Problem AuthProblem
@@ -73,8 +72,8 @@ type AuthProblem int
 // The problems of a directory of passwords.
 const (
 	NoPasswords AuthProblem = iota + 1 // the directory is absent, unreadable or empty
-	UnknownRole                        // the name of a file is not a role
-	BadPassword                        // a file can't be read, or holds no usable password
+	UnknownRole                        // a file is not named after a role
+	BadPassword                        // a file can't be read, or holds no valid password
 	UsersInFile                        // the configuration file defines users too
 )
 
@@ -83,9 +82,9 @@ func (e *AuthError) Error() string { return fmt.Sprintf("natsd: passwords in %s:
 func (e *AuthError) Unwrap() error { return e.Err }
 
 // ErrKeyPair is in a [TLSError] when only one of certificate and key is given.
-var ErrKeyPair = errors.New("a certificate and its key belong together")
+var ErrKeyPair = errors.New("the certificate needs its private key, and the key its certificate")
 
-// A TLSError says why the certificate can't be used.
+// A TLSError reports that the certificate can't be used.
 type TLSError struct{ Err error }
 
 func (e *TLSError) Error() string { return fmt.Sprintf("natsd: TLS: %v", e.Err) }

@@ -1,6 +1,6 @@
 package natsd
 
-// Is a server well? Asked over HTTP, for containers that have no shell.
+// Health check over HTTP, for containers without a shell.
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"net/http"
 )
 
-// Healthy asks the server whose monitor listens on an address. It asks for
-// everything: a stream that can't be written is no healthy queue.
-func Healthy(ctx context.Context, monitor string) (err error) {
+// CheckHealth returns an error unless the server with this monitoring address is
+// healthy. The check includes JetStream and the stream, not only the connection.
+func CheckHealth(ctx context.Context, monitor string) (err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+monitor+"/healthz", nil)
 	if err != nil {
 		return fmt.Errorf("natsd: health of %s: %w", monitor, err)

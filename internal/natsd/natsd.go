@@ -1,9 +1,10 @@
-// Package natsd runs a NATS server with JetStream inside this process: it
-// starts and is ready, or says why it is not; it stops and all is on disk.
+// Package natsd runs a NATS server with JetStream in this process. [Start] returns
+// a server that accepts clients, or an error. After [Server.Stop] the store is
+// complete on disk.
 //
-// The server library alone would not say. It reports a taken port or a store
-// it may not write to its logger only, and then just never gets ready; two of
-// them on one store both start and ruin it.
+// The server library reports startup errors, such as a port in use, only to its
+// logger, and then never becomes ready. It also lets two servers open one store,
+// which corrupts it. This package returns an error in both cases.
 package natsd
 
 import (
@@ -22,28 +23,28 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A Server is a NATS server that is ready for clients.
+// A Server is a running NATS server.
 type Server struct {
 	ns *server.Server
-	// lock keeps others off the store. It must live as long as the server: a
-	// lock that is garbage collected is gone.
-	lock   *flock.Flock
-	log    *logger
-	config Config
-	client string
-	store  string
-	login  nats.Option // of this process
-	alone  bool
-	stop   sync.Once
+	// lock keeps other servers off the store. It must stay reachable: the garbage
+	// collector closes its file, which releases the lock.
+	lock       *flock.Flock
+	log        *logger
+	config     Config
+	url        string
+	store      string
+	login      nats.Option // for in-process connections
+	standalone bool
+	stop       sync.Once
 }
 
-// readyWithin is how long a started server may take until it accepts clients.
-// Whatever goes wrong is known at once; the wait itself is for a slow machine.
-const readyWithin = 30 * time.Second
+// readyTimeout bounds the time until a started server accepts clients. Errors are
+// reported at once; only a slow machine needs the wait.
+const readyTimeout = 30 * time.Second
 
-// Start starts a server and returns it when it is ready, or the reason why it
-// can't be: [*ListenError], [*StoreError], [ErrInsecure], [*FileError],
-// [*AuthError], [*TLSError].
+// Start starts a server and returns it once it accepts clients. Its errors are
+// [*ListenError], [*StoreError], [ErrInsecure], [*FileError], [*AuthError] and
+// [*TLSError].
 func Start(c Config) (*Server, error) {
 	setup, err := c.setup()
 	if err != nil {
@@ -58,10 +59,11 @@ func Start(c Config) (*Server, error) {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	s.lock, s.store, s.config = lock, setup.StoreDir, c
-	s.login, s.alone = setup.login, setup.ours && setup.Cluster.Port == 0
+	s.login, s.standalone = setup.login, setup.noFileUsers && setup.Cluster.Port == 0
 	return s, nil
 }
 
+// start starts a server without locking its store.
 func start(o *server.Options, log *slog.Logger) (*Server, error) {
 	ns, err := server.NewServer(o)
 	if err != nil {
@@ -69,48 +71,48 @@ func start(o *server.Options, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{ns: ns, log: newLogger(log)}
 	ns.SetLoggerV2(s.log, o.Debug, o.Trace, false)
-	ns.Start() // returns when all is set up, or at the first fatal error
+	ns.Start() // returns after the setup, or at the first fatal error
 	select {
 	case text := <-s.log.fatal:
 		s.shutdown()
 		return nil, fmt.Errorf("natsd: %s", text)
 	default:
 	}
-	if !ns.ReadyForConnections(readyWithin) {
+	if !ns.ReadyForConnections(readyTimeout) {
 		s.shutdown()
-		return nil, fmt.Errorf("natsd: not ready on %s:%d after %s", o.Host, o.Port, readyWithin)
+		return nil, fmt.Errorf("natsd: not ready on %s:%d after %s", o.Host, o.Port, readyTimeout)
 	}
 	scheme := "nats://"
 	if o.TLSConfig != nil {
 		scheme = "tls://"
 	}
-	s.client = scheme + dialable(ns.Addr())
+	s.url = scheme + dialAddress(ns.Addr())
 	return s, nil
 }
 
-// URL is where clients on this machine find the server.
-func (s *Server) URL() string { return s.client }
+// URL returns the URL for clients on this machine.
+func (s *Server) URL() string { return s.url }
 
-// MonitorURL is where health and metrics are, "" if they are off.
+// MonitorURL returns the URL of health and metrics, or "" if they are off.
 func (s *Server) MonitorURL() string {
 	if a := s.ns.MonitorAddr(); a != nil {
-		return "http://" + dialable(a)
+		return "http://" + dialAddress(a)
 	}
 	return ""
 }
 
-// Alone says whether the queue is this server's to make: it is in no cluster,
-// where others have a say in it, and knows no users but ours, so that
-// [Server.Connect] works.
-func (s *Server) Alone() bool { return s.alone }
+// Standalone reports whether this server can create the stream by itself. It can't
+// in a cluster. Nor can it if the configuration file defines users, because
+// [Server.Connect] has no login then.
+func (s *Server) Standalone() bool { return s.standalone }
 
-// Store is the folder of the queue.
+// Store returns the directory of the queue.
 func (s *Server) Store() string { return s.store }
 
-// MaxStore is the most bytes the store may take.
+// MaxStore returns the disk space limit of the store, in bytes.
 func (s *Server) MaxStore() int64 { return s.ns.JetStreamConfig().MaxStore }
 
-// Connect connects to the server without a network, with every right.
+// Connect connects to the server in process, with all permissions.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	nc, err := nats.Connect("", append(options, s.login, nats.InProcessServer(s.ns))...)
 	if err != nil {
@@ -119,24 +121,23 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// InProcessConn returns a connection without a network, for the nats.go option
+// InProcessConn returns an in-process connection, for the nats.go option
 // InProcessServer.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
-// Supervise waits until ctx ends, and returns nil, or until the server ends by
-// itself, and returns the reason. While it runs, no other method may be called
-// but URL, Store and Alone.
+// Supervise runs until ctx ends and returns nil, or until the server fails and
+// returns the error. While it runs, only URL, Store and Standalone may be called.
 //
-// After one failed write the server's store refuses all others, and answers no
-// publisher, until the server starts anew. So Supervise waits until the disk
-// takes writes, and restarts the server at the same addresses. Clients reconnect.
+// After one failed write, the server rejects every write until it restarts, and
+// answers no publisher. Supervise waits until the disk accepts writes and restarts
+// the server at the same addresses. Clients reconnect.
 func (s *Server) Supervise(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case reason := <-s.log.fatal:
-			return fmt.Errorf("natsd: the server ended: %s", reason)
+			return fmt.Errorf("natsd: the server failed: %s", reason)
 		case err := <-s.log.disk:
 			if err := s.recoverStore(ctx, err); err != nil {
 				return err
@@ -146,32 +147,33 @@ func (s *Server) Supervise(ctx context.Context) error {
 }
 
 const (
-	// diskRoom is what the disk must take before the server is restarted, so
-	// that it does not fail again at once.
-	diskRoom = 4 << 20
-	diskPoll = time.Second
+	// minDiskSpace bytes must be writable before the server is restarted, so that
+	// it does not fail again at once.
+	minDiskSpace     = 4 << 20
+	diskPollInterval = time.Second
 )
 
+// recoverStore waits until the disk accepts writes, then restarts the server.
 func (s *Server) recoverStore(ctx context.Context, cause error) error {
 	log := s.config.Log.With("store", s.store)
-	log.Error("the disk refuses writes: the queue takes no rows until there is room", "error", cause)
+	log.Error("disk write failed: the queue accepts no rows until the disk accepts writes", "error", cause)
 	for {
-		err := writable(s.store, diskRoom)
+		err := checkWritable(s.store, minDiskSpace)
 		if err == nil {
 			break
 		}
-		log.Debug("no room yet", "error", err)
+		log.Debug("the disk still rejects writes", "error", err)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(diskPoll):
+		case <-time.After(diskPollInterval):
 		}
 	}
-	log.Info("the disk takes writes again, restarting the server")
+	log.Info("the disk accepts writes again, restarting the server")
 	if err := s.restart(); err != nil {
 		return err
 	}
-	log.Info("the queue takes rows again")
+	log.Info("the queue accepts rows again")
 	return nil
 }
 
@@ -184,7 +186,7 @@ func (s *Server) restart() error {
 	if err != nil {
 		return err
 	}
-	setup.Port = client.(*net.TCPAddr).Port // the configuration may have any free one
+	setup.Port = client.(*net.TCPAddr).Port // port 0 would select another one
 	if monitor != nil {
 		setup.HTTPPort = monitor.Port
 	}
@@ -196,8 +198,8 @@ func (s *Server) restart() error {
 	return nil
 }
 
-// Stop ends the server. When it returns, the store is whole on disk and free
-// for another.
+// Stop stops the server. When it returns, the store is complete on disk and
+// unlocked. Further calls do nothing.
 func (s *Server) Stop() (err error) {
 	s.stop.Do(func() {
 		s.shutdown()
@@ -206,29 +208,29 @@ func (s *Server) Stop() (err error) {
 	return err
 }
 
-// shutdown waits for the end: Shutdown alone returns while the store is still
-// being written.
+// shutdown stops the server and waits: Shutdown alone returns while the store is
+// still being written.
 func (s *Server) shutdown() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
 }
 
-// What the server says, as slog has it.
+// The log of the server.
 
-// A logger is the server's logger. The server tells of a fatal error in no
-// other way, and goes on as if the logger had ended the process: so it is
-// caught here.
+// A logger passes the server's log to slog. The server reports a fatal error only
+// here, and expects the logger to exit the process. The logger keeps the error
+// instead.
 type logger struct {
 	log   *slog.Logger
 	fatal chan string // holds the first fatal error
-	disk  chan error  // holds the first error of a disk that refuses writes
+	disk  chan error  // holds the first failed disk write
 }
 
 func newLogger(log *slog.Logger) *logger {
 	return &logger{log.With("from", "nats-server"), make(chan string, 1), make(chan error, 1)}
 }
 
-// Fatalf keeps the first one: what follows from it is of no use to anyone.
+// Fatalf keeps the first fatal error. Later ones are its consequences.
 func (l *logger) Fatalf(format string, a ...any) {
 	select {
 	case l.fatal <- fmt.Sprintf(format, a...):
@@ -236,18 +238,17 @@ func (l *logger) Fatalf(format string, a ...any) {
 	}
 }
 
-// Noticef is for -v: a start alone makes twenty of them.
+// Noticef logs at debug level: one start logs twenty notices.
 func (l *logger) Noticef(format string, a ...any) { l.log.Debug(fmt.Sprintf(format, a...)) }
 func (l *logger) Debugf(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
 func (l *logger) Tracef(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
 func (l *logger) Warnf(format string, a ...any)   { l.log.Warn(fmt.Sprintf(format, a...)) }
 
-// Errorf keeps the first error of a disk that refuses writes. The server reports
-// it in no other way.
+// Errorf keeps the first failed disk write. The server reports it only here.
 func (l *logger) Errorf(format string, a ...any) {
 	l.log.Error(fmt.Sprintf(format, a...))
 	for _, arg := range a {
-		if err, ok := arg.(error); ok && refusesWrites(err) {
+		if err, ok := arg.(error); ok && isWriteError(err) {
 			select {
 			case l.disk <- err:
 			default:
@@ -256,9 +257,9 @@ func (l *logger) Errorf(format string, a ...any) {
 	}
 }
 
-// refusesWrites reports whether err is that of a disk that is full, broken or
-// has become read-only.
-func refusesWrites(err error) bool {
+// isWriteError reports whether err means that the disk is full, failing or
+// read-only.
+func isWriteError(err error) bool {
 	const windowsDiskFull = 112
 	number, ok := errors.AsType[syscall.Errno](err)
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) ||

@@ -38,8 +38,8 @@ func running(t *testing.T, c Config) *Server {
 	return s
 }
 
-// keep has the server keep a message, and returns how many it has then.
-func keep(t *testing.T, s *Server) uint64 {
+// storeMessage publishes a message and returns the number of stored messages.
+func storeMessage(t *testing.T, s *Server) uint64 {
 	t.Helper()
 	nc, err := s.Connect()
 	if err != nil {
@@ -71,7 +71,7 @@ func TestStoreOutlivesTheServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := keep(t, s); got != want+1 {
+		if got := storeMessage(t, s); got != want+1 {
 			t.Errorf("%d messages, want %d", got, want+1)
 		}
 		if err := s.Stop(); err != nil {
@@ -90,11 +90,11 @@ func TestStoreInUse(t *testing.T) {
 	if _, ok := errors.AsType[*StoreError](err); !ok || !errors.Is(err, ErrStoreInUse) {
 		t.Fatalf("got %v", err)
 	}
-	runtime.GC() // a lock that nobody holds on to would be gone now
+	runtime.GC() // would release a lock that is no longer reachable
 	if _, err := Start(c); !errors.Is(err, ErrStoreInUse) {
 		t.Errorf("after a collection: %v", err)
 	}
-	keep(t, s) // and the first is none the worse for it
+	storeMessage(t, s) // the first server still works
 }
 
 func TestStoreNotWritable(t *testing.T) {
@@ -109,10 +109,10 @@ func TestStoreNotWritable(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("said so after %s", took)
+		t.Errorf("the error took %s", took)
 	}
-	if err := writable(filepath.Join(t.TempDir(), "absent"), 0); err == nil {
-		t.Error("a folder that is not there can't be written")
+	if err := checkWritable(filepath.Join(t.TempDir(), "absent"), 0); err == nil {
+		t.Error("an absent directory is writable")
 	}
 }
 
@@ -135,13 +135,13 @@ func TestPortTaken(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s: said so after %s", name, took)
+			t.Errorf("%s: the error took %s", name, took)
 		}
 	}
 }
 
-// What the system did not object to beforehand, the server still may.
-func TestFatalIsCaught(t *testing.T) {
+// TestFatalError takes the port after the check of the addresses.
+func TestFatalError(t *testing.T) {
 	c := config(t)
 	o, err := c.setup()
 	if err != nil {
@@ -159,13 +159,13 @@ func TestFatalIsCaught(t *testing.T) {
 }
 
 func TestBeyondLoopback(t *testing.T) {
-	for address, ours := range map[string]bool{
+	for address, want := range map[string]bool{
 		"127.0.0.1:0": true, "localhost:0": true, "[::1]:0": true, "127.9.9.9:0": true,
 		"0.0.0.0:0": false, "[::]:0": false, "192.0.2.1:0": false, "example.com:0": false,
 	} {
 		host, _, err := net.SplitHostPort(address)
-		if err != nil || loopback(host) != ours {
-			t.Errorf("%s: loopback is %v, want %v", address, loopback(host), ours)
+		if err != nil || isLoopback(host) != want {
+			t.Errorf("%s: loopback is %v, want %v", address, isLoopback(host), want)
 		}
 	}
 	c := config(t)
@@ -175,26 +175,26 @@ func TestBeyondLoopback(t *testing.T) {
 	}
 	c.Insecure = true
 	if s := running(t, c); !strings.HasPrefix(s.MonitorURL(), "http://127.0.0.1:") {
-		t.Errorf("monitor at %s, which can't be dialled", s.MonitorURL())
+		t.Errorf("monitor at %s, want a loopback address", s.MonitorURL())
 	}
 }
 
-func TestAddressMistyped(t *testing.T) {
+func TestInvalidAddress(t *testing.T) {
 	for _, address := range []string{"4222", "127.0.0.1:port", "127.0.0.1"} {
 		c := config(t)
 		c.Listen = address
 		if _, err := Start(c); err == nil {
-			t.Errorf("%s was taken", address)
+			t.Errorf("%s: accepted", address)
 		} else if _, ok := errors.AsType[*ListenError](err); !ok {
 			t.Errorf("%s: got %v", address, err)
 		}
 	}
 }
 
-func TestHealthy(t *testing.T) {
+func TestCheckHealth(t *testing.T) {
 	s := running(t, config(t))
 	monitor := strings.TrimPrefix(s.MonitorURL(), "http://")
-	if err := Healthy(t.Context(), monitor); err != nil {
+	if err := CheckHealth(t.Context(), monitor); err != nil {
 		t.Error(err)
 	}
 	if err := s.Stop(); err != nil {
@@ -202,12 +202,12 @@ func TestHealthy(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := Healthy(ctx, monitor); err == nil {
-		t.Error("a server that has stopped is well")
+	if err := CheckHealth(ctx, monitor); err == nil {
+		t.Error("a stopped server is healthy")
 	}
 }
 
-// A syncBuffer collects a log.
+// A syncBuffer collects a log. It is safe for concurrent use.
 type syncBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
