@@ -160,7 +160,7 @@ func TestWatchManyTransactions(t *testing.T) {
 	f := foreigners[1]
 	path := f.make(t, "wal")
 	pid := f.loop(t, path).Process.Pid
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		text, _, _ := runWatch(t.Context(), path, "--once", "--interval", "1ms")
 		if strings.Contains(text, fmt.Sprintf("process %d runs one short transaction after another", pid)) {
 			return
@@ -182,7 +182,7 @@ func TestWatchAlert(t *testing.T) {
 	holder := f.run(t, path, "begin immediate;")
 	f.start(t, path, "insert into t values(3);")
 	waitFor(t, path, "the waiter", func(d watchDoc) bool { return len(d.Open) == 1 })
-	out, errs, status = runWatch(t.Context(), path, "--for", "600ms", "--alert", "100ms", "--format", "json")
+	out, errs, status = runWatch(t.Context(), path, "--for", "2s", "--alert", "100ms", "--format", "json")
 	var alerts []watchHold
 	for line := range strings.Lines(out) {
 		var d struct{ Alert *watchHold }
@@ -193,8 +193,8 @@ func TestWatchAlert(t *testing.T) {
 			alerts = append(alerts, *d.Alert)
 		}
 	}
-	// At 100, 200 and 400 ms; on a slow machine one alert may stand for two.
-	if status != 3 || errs != "" || len(alerts) == 0 || len(alerts) > 3 || !strings.Contains(out, `"interrupted":false`) {
+	// At 100, 200, 400, 800 and 1,600 ms; on a slow machine one alert may stand for two.
+	if status != 3 || errs != "" || len(alerts) == 0 || len(alerts) > 5 || !strings.Contains(out, `"interrupted":false`) {
 		t.Fatalf("status %d, stderr %s, %d alerts, stdout\n%s", status, errs, len(alerts), out)
 	}
 	for i, a := range alerts {
@@ -406,10 +406,10 @@ func TestWatchRecord(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "night.json")
 	lines, stop := watchLines(t, path, "--record", file, "--alert", "150ms")
 	next(t, lines, "Looking every")
-	at := time.Now().Format("15:04")
 	holder := f.run(t, path, "begin immediate;\ninsert into t values(2);")
 	who := fmt.Sprint(holder.Process.Pid, " python3")
 	next(t, lines, "ALERT "+who)
+	at := time.Now().Format("15:04") // it holds the lock until it is killed
 	kill(t, holder)
 	next(t, lines, "released")
 	reader := f.run(t, path, "begin;\nselect x from t;")
