@@ -1,5 +1,5 @@
-// Package about tells what a measurement depends on: the machine, the
-// versions, the disk. A figure without them can't be compared with another.
+// Package about describes the environment of a measurement: machine, versions, disk.
+// Without it, two measurements can't be compared.
 package about
 
 import (
@@ -17,10 +17,11 @@ import (
 	"time"
 
 	"golang.org/x/term"
-	_ "modernc.org/sqlite" // to be asked for its version
+	_ "modernc.org/sqlite" // for its version
 )
 
-// An Info is what a result depends on. What is not known is "", 0 or nil.
+// An Info describes the environment of a measurement. An unknown field is "", 0 or
+// nil.
 type Info struct {
 	At         time.Time  `json:"at"`
 	OS         string     `json:"os"`
@@ -28,7 +29,7 @@ type Info struct {
 	Arch       string     `json:"arch"`
 	CPUs       int        `json:"cpus"`
 	CPUModel   string     `json:"cpu_model"`
-	GOMAXPROCS int        `json:"gomaxprocs"` // less than cpus where a container has less
+	GOMAXPROCS int        `json:"gomaxprocs"` // less than CPUs in a container with a CPU limit
 	Memory     uint64     `json:"memory_bytes"`
 	Go         string     `json:"go"`
 	SQLite     string     `json:"sqlite"`
@@ -41,38 +42,37 @@ type Info struct {
 	Git        Git        `json:"git"`
 }
 
-// Collect gathers all of it. The folder is where the database will be, which
-// need not exist yet: the disk it would be on counts. It takes some tens of
-// milliseconds, most of them to measure fsync.
+// Collect returns the environment of a database in dir, which need not exist yet. It
+// takes tens of milliseconds, mostly to measure fsync.
 func Collect(ctx context.Context, dir string) Info {
 	wd, err := os.Getwd()
 	if err != nil {
 		wd = ""
 	}
-	v := versions()
+	v := moduleVersions()
 	return Info{
 		At: time.Now(), OS: runtime.GOOS, Kernel: kernel(), Arch: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), CPUModel: cpuModel(), GOMAXPROCS: runtime.GOMAXPROCS(0), Memory: memory(),
 		Go: runtime.Version(), SQLite: sqliteVersion(ctx),
 		Driver: v["modernc.org/sqlite"], NATSServer: v["github.com/nats-io/nats-server/v2"], NATSClient: v["github.com/nats-io/nats.go"],
-		FileSystem: examine(ctx, dir), WorkingDir: wd, Terminal: terminal(), Git: git(ctx),
+		FileSystem: measureFileSystem(ctx, dir), WorkingDir: wd, Terminal: terminal(), Git: gitState(ctx),
 	}
 }
 
-// Short is one line of what matters most.
+// Short returns the most important facts in one line.
 func (i Info) Short() string {
 	parts := []string{
 		i.system(),
 		i.cpus(),
 		i.Go,
-		"SQLite " + known(i.SQLite),
-		"nats-server " + known(i.NATSServer),
+		"SQLite " + orUnknown(i.SQLite),
+		"nats-server " + orUnknown(i.NATSServer),
 		i.FileSystem.short(),
 	}
 	return strings.Join(parts, ", ")
 }
 
-// Text is all of it, a line each, and the warnings.
+// Text returns all facts, one a line, and the warning.
 func (i Info) Text() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -81,19 +81,19 @@ func (i Info) Text() string {
 		{"system", i.system()},
 		{"processors", i.cpus()},
 		{"GOMAXPROCS", fmt.Sprint(i.GOMAXPROCS)},
-		{"memory", size(i.Memory)},
+		{"memory", formatMemory(i.Memory)},
 		{"Go", i.Go},
-		{"SQLite", known(i.SQLite) + ", by modernc.org/sqlite " + known(i.Driver)},
-		{"NATS", "nats-server " + known(i.NATSServer) + ", nats.go " + known(i.NATSClient)},
+		{"SQLite", orUnknown(i.SQLite) + ", by modernc.org/sqlite " + orUnknown(i.Driver)},
+		{"NATS", "nats-server " + orUnknown(i.NATSServer) + ", nats.go " + orUnknown(i.NATSClient)},
 		{"file system", i.FileSystem.describe()},
 		{"folder", i.FileSystem.Dir},
-		{"working directory", known(i.WorkingDir)},
+		{"working directory", orUnknown(i.WorkingDir)},
 		{"terminal", i.Terminal},
 		{"git", i.Git.describe()},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", l[0], l[1])
 	}
-	w.Flush() // into a strings.Builder, which takes everything
+	w.Flush() // a strings.Builder returns no error
 	if i.FileSystem.Warning != "" {
 		fmt.Fprintf(&b, "warning: %s\n", i.FileSystem.Warning)
 	}
@@ -115,21 +115,23 @@ func (i Info) cpus() string {
 	return s
 }
 
-func known(s string) string {
+// orUnknown returns s, or "(unknown)" if it is empty.
+func orUnknown(s string) string {
 	if s == "" {
 		return "(unknown)"
 	}
 	return s
 }
 
-func size(bytes uint64) string {
+func formatMemory(bytes uint64) string {
 	if bytes == 0 {
-		return known("")
+		return orUnknown("")
 	}
 	return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
 }
 
-// terminal is the kind and size of the terminal: a slow one slows who logs to it.
+// terminal returns the type and size of the terminal, or none. A slow terminal slows
+// a process that logs to it.
 func terminal() string {
 	for _, f := range []*os.File{os.Stdout, os.Stderr} {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
@@ -139,10 +141,10 @@ func terminal() string {
 	return "none"
 }
 
-// Versions: of what is built in, and of this program.
+// Versions of the modules and of the source.
 
-// versions are those of the modules this binary is built from.
-func versions() map[string]string {
+// moduleVersions returns the version of each module in the binary.
+func moduleVersions() map[string]string {
 	v := map[string]string{}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -158,13 +160,13 @@ func versions() map[string]string {
 	return v
 }
 
-// sqliteVersion asks SQLite itself.
+// sqliteVersion returns the version of the SQLite library, or "".
 func sqliteVersion(ctx context.Context) string {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return ""
 	}
-	defer db.Close() // nothing is in it
+	defer db.Close() // in memory: no error matters
 	var version string
 	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
 		return ""
@@ -172,26 +174,26 @@ func sqliteVersion(ctx context.Context) string {
 	return version
 }
 
-// A Git is the state of the source.
+// A Git is the commit of the source.
 type Git struct {
 	Commit string `json:"commit"`
-	Dirty  *bool  `json:"dirty"` // changed since
+	Dirty  *bool  `json:"dirty"` // true: uncommitted changes; null: unknown
 }
 
 func (g Git) describe() string {
 	switch {
 	case g.Commit == "":
-		return known("")
+		return orUnknown("")
 	case g.Dirty != nil && *g.Dirty:
 		return g.Commit + ", with changes"
 	}
 	return g.Commit
 }
 
-// git takes the commit from the binary; a program started by go run has none
-// and asks the folder it runs in, if that is this project's.
-func git(ctx context.Context) Git {
-	if g, ok := stamped(); ok {
+// gitState returns the commit recorded in the binary. A binary of go run has none:
+// then the commit is that of the working directory, if it is in this project.
+func gitState(ctx context.Context) Git {
+	if g, ok := buildCommit(); ok {
 		return g
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -202,7 +204,7 @@ func git(ctx context.Context) Git {
 	}
 	mod, err := os.ReadFile(filepath.Join(top, "go.mod"))
 	if err != nil || !bytes.HasPrefix(mod, []byte("module turnstile\n")) {
-		return Git{} // another project's commit would mislead
+		return Git{} // the repository of another project
 	}
 	commit, err := gitOutput(ctx, "rev-parse", "HEAD")
 	if err != nil {
@@ -216,15 +218,17 @@ func git(ctx context.Context) Git {
 	return g
 }
 
+// gitOutput returns the output of a git command.
 func gitOutput(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
-	// Looking must not write the index, which another git may be writing.
+	// git status must not lock the index: another git process may need it.
 	cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0")
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
 }
 
-func stamped() (Git, bool) {
+// buildCommit returns the commit recorded in the binary.
+func buildCommit() (Git, bool) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return Git{}, false

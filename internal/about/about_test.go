@@ -27,11 +27,11 @@ func TestCollect(t *testing.T) {
 		t.Errorf("file system %+v", i.FileSystem)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("looking must not make the folder")
+		t.Error("Collect created the directory")
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(dir))), "*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files left behind: %v, %v", left, err)
 	}
 	for _, want := range []string{i.SQLite, runtime.Version(), "fsync"} {
 		if !strings.Contains(i.Short(), want) || !strings.Contains(i.Text(), want) {
@@ -81,23 +81,23 @@ git                abc, with changes
 
 func TestWarning(t *testing.T) {
 	for _, c := range []struct {
-		kind string
-		took time.Duration
-		want string
+		kind  string
+		fsync time.Duration
+		want  string
 	}{
 		{"ext4", time.Millisecond, ""},
 		{"tmpfs", time.Millisecond, "in memory (tmpfs)"},
-		{"overlay", 3 * time.Microsecond, "fsync takes 3 µs here, which no disk can"},
+		{"overlay", 3 * time.Microsecond, "fsync takes 3 µs, faster than any disk"},
 	} {
-		if got := warning(c.kind, c.took); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
-			t.Errorf("%s, %s: %q", c.kind, c.took, got)
+		if got := warning(c.kind, c.fsync); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s, %s: %q", c.kind, c.fsync, got)
 		}
 	}
 	us := 3.0
-	if got := (FileSystem{Type: "tmpfs", FsyncUS: &us, Warning: "x"}).short(); got != "tmpfs with fsync 3 µs (free: not a disk's)" {
-		t.Errorf("the short form must warn too: %q", got)
+	if got := (FileSystem{Type: "tmpfs", FsyncUS: &us, Warning: "x"}).short(); got != "tmpfs with fsync 3 µs (not a disk)" {
+		t.Errorf("the short form lacks the warning: %q", got)
 	}
-	if f := examine(t.Context(), filepath.Join(t.TempDir(), "a\x00b")); f.Warning == "" && f.FsyncUS == nil {
-		t.Errorf("neither measured nor said why not: %+v", f)
+	if f := measureFileSystem(t.Context(), filepath.Join(t.TempDir(), "a\x00b")); f.Warning == "" && f.FsyncUS == nil {
+		t.Errorf("neither an fsync duration nor a warning: %+v", f)
 	}
 }

@@ -1,7 +1,7 @@
 package about
 
-// The disk: on which file system, and what it costs to be sure that something
-// is on it. This decides most of what a commit costs.
+// The file system and the duration of an fsync, which dominates the duration of a
+// commit.
 
 import (
 	"context"
@@ -12,49 +12,51 @@ import (
 	"time"
 )
 
-// A FileSystem is where a folder is.
+// A FileSystem describes the file system of a directory.
 type FileSystem struct {
 	Dir     string   `json:"dir"`
 	Type    string   `json:"type"`
-	FsyncUS *float64 `json:"fsync_us"` // median, of 4 KiB appended; null: could not be measured
+	FsyncUS *float64 `json:"fsync_us"` // median fsync of 4 KiB appended; null: not measurable
 	Warning string   `json:"warning"`
 }
 
-// free is what an fsync takes that goes to no disk.
-const free = 20 * time.Microsecond
+// minDiskFsync is faster than any disk: a shorter fsync writes to no disk.
+const minDiskFsync = 20 * time.Microsecond
 
-// examine looks at the file system a folder is on, or will be.
-func examine(ctx context.Context, dir string) FileSystem {
+// measureFileSystem describes the file system of dir, which need not exist yet.
+func measureFileSystem(ctx context.Context, dir string) FileSystem {
 	full, err := filepath.Abs(dir)
 	if err != nil {
 		full = dir
 	}
 	f := FileSystem{Dir: full}
-	place := nearest(full)
-	f.Type = fileSystemType(place)
-	took, err := fsync(ctx, place)
+	existing := existingDir(full)
+	f.Type = fileSystemType(existing)
+	fsync, err := measureFsync(ctx, existing)
 	if err != nil {
 		f.Warning = fmt.Sprintf("fsync could not be measured: %v", err)
 		return f
 	}
-	us := float64(took.Nanoseconds()/100) / 10
+	us := float64(fsync.Nanoseconds()/100) / 10
 	f.FsyncUS = &us
-	f.Warning = warning(f.Type, took)
+	f.Warning = warning(f.Type, fsync)
 	return f
 }
 
-func warning(kind string, took time.Duration) string {
+// warning returns why durable commits look faster here than on a disk, or "".
+func warning(kind string, fsync time.Duration) string {
 	switch {
 	case kind == "tmpfs" || kind == "ramfs":
-		return "this folder is in memory (" + kind + "): fsync costs nothing there, and durable commits look faster than on any disk"
-	case took < free:
-		return fmt.Sprintf("fsync takes %s here, which no disk can: durable commits look faster than they are", showTime(took))
+		return "this directory is in memory (" + kind + "): durable commits look faster than on a disk"
+	case fsync < minDiskFsync:
+		return fmt.Sprintf("fsync takes %s, faster than any disk: durable commits look faster than on a disk", formatDuration(fsync))
 	}
 	return ""
 }
 
-// nearest is the folder, or the closest above it that exists.
-func nearest(dir string) string {
+// existingDir returns dir, or its closest ancestor that exists, without symbolic
+// links.
+func existingDir(dir string) string {
 	for {
 		if st, err := os.Stat(dir); err == nil && st.IsDir() {
 			if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -62,26 +64,27 @@ func nearest(dir string) string {
 			}
 			return dir
 		}
-		up := filepath.Dir(dir)
-		if up == dir {
+		parent := filepath.Dir(dir)
+		if parent == dir {
 			return dir
 		}
-		dir = up
+		dir = parent
 	}
 }
 
-// fsync measures it as a commit does it: append a page, make sure of it.
-func fsync(ctx context.Context, dir string) (median time.Duration, err error) {
+// measureFsync returns the median duration of an fsync after a page is appended, as
+// in a commit.
+func measureFsync(ctx context.Context, dir string) (median time.Duration, err error) {
 	f, err := os.CreateTemp(dir, ".turnstile-fsync-*")
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(f.Name()) // a few pages; nothing depends on it
+	defer os.Remove(f.Name()) // a few pages: a failure does no harm
 	defer f.Close()
-	const most, enough = 12, 300 * time.Millisecond
+	const maxSamples, maxDuration = 12, 300 * time.Millisecond
 	page := make([]byte, 4096)
-	var took []time.Duration
-	for began := time.Now(); len(took) < most && (len(took) < 3 || time.Since(began) < enough); {
+	var samples []time.Duration
+	for began := time.Now(); len(samples) < maxSamples && (len(samples) < 3 || time.Since(began) < maxDuration); {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
@@ -92,31 +95,33 @@ func fsync(ctx context.Context, dir string) (median time.Duration, err error) {
 		if err := f.Sync(); err != nil {
 			return 0, err
 		}
-		took = append(took, time.Since(start))
+		samples = append(samples, time.Since(start))
 	}
-	took = took[1:] // the first also makes the file
-	slices.Sort(took)
-	return took[len(took)/2], nil
+	samples = samples[1:] // the first includes the creation of the file
+	slices.Sort(samples)
+	return samples[len(samples)/2], nil
 }
 
-func (f FileSystem) took() string {
+// fsync returns the fsync duration as text.
+func (f FileSystem) fsync() string {
 	if f.FsyncUS == nil {
 		return "fsync unknown"
 	}
-	return "fsync " + showTime(time.Duration(*f.FsyncUS*float64(time.Microsecond)))
+	return "fsync " + formatDuration(time.Duration(*f.FsyncUS*float64(time.Microsecond)))
 }
 
-func (f FileSystem) describe() string { return known(f.Type) + ", " + f.took() }
+func (f FileSystem) describe() string { return orUnknown(f.Type) + ", " + f.fsync() }
 
 func (f FileSystem) short() string {
-	s := known(f.Type) + " with " + f.took()
+	s := orUnknown(f.Type) + " with " + f.fsync()
 	if f.Warning != "" && f.FsyncUS != nil {
-		s += " (free: not a disk's)"
+		s += " (not a disk)"
 	}
 	return s
 }
 
-func showTime(d time.Duration) string {
+// formatDuration formats a duration in microseconds or milliseconds.
+func formatDuration(d time.Duration) string {
 	if d < time.Millisecond {
 		return fmt.Sprintf("%.0f µs", float64(d)/float64(time.Microsecond))
 	}

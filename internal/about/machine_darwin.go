@@ -1,6 +1,6 @@
 package about
 
-// The machine, as macOS tells it.
+// Machine facts on macOS.
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 package about
 
-// The machine, as Linux tells it.
+// Machine facts on Linux.
 
 import (
 	"bufio"
@@ -20,19 +20,20 @@ func kernel() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// cpuModel is "" on many ARM machines, which tell numbers only.
-func cpuModel() string { return value("/proc/cpuinfo", "model name") }
+// cpuModel returns the name of the CPU. It is "" on many ARM machines, whose
+// /proc/cpuinfo has only numbers.
+func cpuModel() string { return procValue("/proc/cpuinfo", "model name") }
 
 func memory() uint64 {
-	kib, err := strconv.ParseUint(strings.TrimSuffix(value("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	kib, err := strconv.ParseUint(strings.TrimSuffix(procValue("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
 	if err != nil {
 		return 0
 	}
 	return kib << 10
 }
 
-// value finds "key : value" in a file of the kernel's.
-func value(file, key string) string {
+// procValue returns the value of a "key : value" line in a file of /proc, or "".
+func procValue(file, key string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return ""
@@ -46,14 +47,14 @@ func value(file, key string) string {
 	return ""
 }
 
-// fileSystemType asks mountinfo, because statfs(2) tells ext2 and ext4 alike,
-// and of the file systems in user space not which.
+// fileSystemType reads mountinfo. statfs(2) has one type for ext2 and ext4, and one
+// for all FUSE file systems.
 func fileSystemType(dir string) string {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return ""
 	}
-	defer f.Close() // only read
+	defer f.Close() // read only: no error matters
 	best, kind := "", ""
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		before, after, ok := strings.Cut(lines.Text(), " - ")
@@ -61,8 +62,8 @@ func fileSystemType(dir string) string {
 		if !ok || len(fields) < 5 {
 			continue
 		}
-		// Of several mounted on one point the last is on top.
-		if point := unescape(fields[4]); len(point) >= len(best) && within(dir, point) {
+		// Of several mounts on one mount point, the last one is visible.
+		if point := unescape(fields[4]); len(point) >= len(best) && isWithin(dir, point) {
 			best = point
 			kind, _, _ = strings.Cut(after, " ")
 		}
@@ -70,11 +71,12 @@ func fileSystemType(dir string) string {
 	return kind
 }
 
-func within(dir, point string) bool {
+// isWithin reports whether dir is point or below it.
+func isWithin(dir, point string) bool {
 	return point == "/" || dir == point || strings.HasPrefix(dir, point+"/")
 }
 
-// unescape undoes the kernel's octal for blanks in a path.
+// unescape replaces the octal escapes of white space and backslashes in mountinfo.
 func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

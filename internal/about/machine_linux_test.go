@@ -12,12 +12,12 @@ func TestFileSystemType(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat("/dev/shm"); err == nil {
-		if f := examine(t.Context(), "/dev/shm"); f.Type == "tmpfs" && f.Warning == "" {
+		if f := measureFileSystem(t.Context(), "/dev/shm"); f.Type == "tmpfs" && f.Warning == "" {
 			t.Errorf("no warning: %+v", f)
 		}
 	}
-	if within("/data2", "/data") || !within("/data/x", "/data") || !within("/data", "/data") || !within("/x", "/") {
-		t.Error("a mount point is a prefix by whole names")
+	if isWithin("/data2", "/data") || !isWithin("/data/x", "/data") || !isWithin("/data", "/data") || !isWithin("/x", "/") {
+		t.Error("want a prefix of whole path elements")
 	}
 	if got := unescape(`/a\040b`); got != "/a b" {
 		t.Errorf("got %q", got)

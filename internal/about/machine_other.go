@@ -2,7 +2,7 @@
 
 package about
 
-// A machine that is not asked.
+// Machine facts on other systems: unknown.
 
 func kernel() string { return "" }
 

@@ -1,6 +1,6 @@
 package about
 
-// The machine, as Windows tells it.
+// Machine facts on Windows.
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ func kernel() string {
 
 func cpuModel() string { return os.Getenv("PROCESSOR_IDENTIFIER") }
 
-// memoryStatus is MEMORYSTATUSEX.
+// memoryStatus is MEMORYSTATUSEX of the Windows API.
 type memoryStatus struct {
 	length, load         uint32
 	totalPhysical, avail uint64
