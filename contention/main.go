@@ -15,6 +15,6 @@ var run = cli.Dispatch(
 	cli.Command{Name: "report", Run: showSaved},
 	cli.Command{Name: "about", Run: describeMachine},
 	// Processes of trials and of scenes; not for people.
-	cli.Command{Name: "child", Run: child, Ours: true},
-	cli.Command{Name: "actor", Run: actor, Ours: true},
+	cli.Command{Name: "child", Run: child, Hidden: true},
+	cli.Command{Name: "actor", Run: actor, Hidden: true},
 )

@@ -111,7 +111,7 @@ type progressLine struct {
 // newProgressLine draws nothing where stderr is not a terminal, or where the
 // log of each process shows the progress.
 func newProgressLine(env cli.Env, verbose bool) *progressLine {
-	return &progressLine{env: env, on: !verbose && cli.Terminal(env.Stderr)}
+	return &progressLine{env: env, on: !verbose && cli.IsTerminal(env.Stderr)}
 }
 
 func (l *progressLine) draw(p lab.Progress) {

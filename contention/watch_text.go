@@ -385,7 +385,7 @@ func (o *watchOutput) write(text string) error {
 
 // live reports whether the output can redraw its last line.
 func (o *watchOutput) live() bool {
-	return o.config.format == "text" && o.env.Stdout == os.Stdout && cli.Terminal(o.env.Stdout)
+	return o.config.format == "text" && o.env.Stdout == os.Stdout && cli.IsTerminal(o.env.Stdout)
 }
 
 // event writes a line of the log above the status line.

@@ -70,7 +70,7 @@ func partNames() (names []string) {
 }
 
 func main() {
-	cli.Main("bench", cli.Dispatch(cli.Command{Run: run}, cli.Command{Name: "plain", Run: plain, Ours: true}), nil)
+	cli.Main("bench", cli.Dispatch(cli.Command{Run: run}, cli.Command{Name: "plain", Run: plain, Hidden: true}), nil)
 }
 
 func run(ctx context.Context, args []string, env cli.Env) error {

@@ -36,10 +36,10 @@ func TestStatus(t *testing.T) {
 		{"hint", WithHint(plain, "free some"), 1, "broker: the disk is full\nbroker: hint: free some\n"},
 		{"hint of a package below", fmt.Errorf("x: %w", lowError{plain}), 1, "broker: x: the disk is full\nbroker: hint: from the table\n"},
 		{"joined", errors.Join(plain, WithHint(plain, "free some")), 1, "broker: the disk is full\nthe disk is full\nbroker: hint: free some\n"},
-		{"mistyped", Usagef("use 0", "--limit is %d", -3), 2, "broker: --limit is -3\nbroker: hint: use 0\n"},
+		{"usage error", Usagef("use 0", "--limit is %d", -3), 2, "broker: --limit is -3\nbroker: hint: use 0\n"},
 		{"interrupted", fmt.Errorf("%w after line 7", ErrInterrupted), 1, "broker: interrupted after line 7\n"},
-		{"said already", ErrFailed, 1, ""},
-		{"said already, with hint", WithHint(ErrFailed, "again"), 1, "broker: hint: again\n"},
+		{"reported in the result", ErrFailed, 1, ""},
+		{"reported in the result, with a hint", WithHint(ErrFailed, "again"), 1, "broker: hint: again\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, stderr bytes.Buffer
@@ -76,7 +76,7 @@ func TestFlags(t *testing.T) {
 		t.Errorf("--version: %q, %v, %v", v, done, err)
 	}
 	if _, done, err := parse("--seldom", "2"); done || err != nil {
-		t.Errorf("a hidden flag must work: %v, %v", done, err)
+		t.Errorf("an advanced flag: %v, %v", done, err)
 	}
 	var stderr bytes.Buffer
 	_, _, err = parse("--often", "x")
@@ -84,7 +84,7 @@ func TestFlags(t *testing.T) {
 		t.Errorf("status %d, %q", status, &stderr)
 	}
 	if _, _, err := parse("--offten"); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
-		t.Errorf("an unknown flag is mistyped, got %v", err)
+		t.Errorf("an unknown flag: %v, want a usage error", err)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestDispatch(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	err := run(t.Context(), []string{"laod"}, Env{})
-	if status := Status("x", Env{Stderr: &stderr}, err, nil); status != 2 || !strings.Contains(stderr.String(), "hint: one of: load\n") {
+	if status := Status("x", Env{Stderr: &stderr}, err, nil); status != 2 || !strings.Contains(stderr.String(), "hint: use one of: load\n") {
 		t.Errorf("an unknown subcommand: status %d, %q", status, &stderr)
 	}
 }
@@ -129,7 +129,7 @@ func TestResult(t *testing.T) {
 	}
 	r.Format = "yaml"
 	if err := r.Check(); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
-		t.Errorf("an unknown format is mistyped, got %v", err)
+		t.Errorf("an unknown format: %v, want a usage error", err)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestLogger(t *testing.T) {
 		t.Errorf("%v: got %s", err, got)
 	}
 	if _, err := NewFlags("x", "x").Parse([]string{"--log-format", "xml"}, Env{}); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
-		t.Errorf("an unknown form is mistyped, got %v", err)
+		t.Errorf("an unknown log format: %v, want a usage error", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
-// Flags with two lengths of help: what a newcomer needs, and all of it.
+// Flags, with a short help and a full one (--help-all), and the logger that they
+// configure.
 
 import (
 	"errors"
@@ -16,59 +17,59 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Flags are a command's flags. Every command has --help, --help-all,
-// --version and -v.
+// Flags holds the flags of a command. Every command has --help, --help-all,
+// --version, --verbose and --log-format.
 type Flags struct {
 	*pflag.FlagSet
-	head, tail string
-	help, all  bool
-	version    bool
-	verbose    bool
-	logFormat  string
+	intro, manual     string
+	showHelp, showAll bool
+	showVersion       bool
+	verbose           bool
+	logFormat         string
 }
 
-// NewFlags makes the flags of a command. The head stands above the list of
-// flags in its help: one sentence, the usage line, examples. The name is the
-// command's and its subcommand's, as typed.
-func NewFlags(name, head string) *Flags {
-	f := &Flags{FlagSet: pflag.NewFlagSet(name, pflag.ContinueOnError), head: strings.TrimSpace(head)}
+// NewFlags returns the flags of a command. The name is the command and its
+// subcommand, as typed. The help prints intro above the list of flags: one
+// sentence, the usage line, examples.
+func NewFlags(name, intro string) *Flags {
+	f := &Flags{FlagSet: pflag.NewFlagSet(name, pflag.ContinueOnError), intro: strings.TrimSpace(intro)}
 	f.SortFlags = false
 	f.Usage = func() {}
 	return f
 }
 
-// Manual adds a text that only --help-all shows, below the flags.
-func (f *Flags) Manual(text string) { f.tail = strings.TrimSpace(text) }
+// Manual sets a text that only --help-all shows, below the flags.
+func (f *Flags) Manual(text string) { f.manual = strings.TrimSpace(text) }
 
-// Advanced names flags that only --help-all shows.
+// Advanced hides flags from --help. --help-all shows them.
 func (f *Flags) Advanced(names ...string) {
 	for _, n := range names {
 		if err := f.MarkHidden(n); err != nil {
-			panic(err) // a misspelt name in our own code
+			panic(err) // no such flag: a bug in the command
 		}
 	}
 }
 
-// Parse reads the arguments. It reports done when it has printed the help or
-// the version, which is all the command then does.
+// Parse parses the arguments. It returns done after it has printed the help or the
+// version: the command has nothing else to do then.
 func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
-	f.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
-	f.StringVar(&f.logFormat, "log-format", "text", "`FORM` of the log on standard error: text or json")
+	f.BoolVarP(&f.verbose, "verbose", "v", false, "log debug messages too")
+	f.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the log on standard error: text or json")
 	f.Advanced("log-format")
-	f.BoolVarP(&f.help, "help", "h", false, "show this help")
-	f.BoolVar(&f.all, "help-all", false, "show every flag")
-	f.BoolVar(&f.version, "version", false, "show the version")
+	f.BoolVarP(&f.showHelp, "help", "h", false, "show this help")
+	f.BoolVar(&f.showAll, "help-all", false, "show every flag")
+	f.BoolVar(&f.showVersion, "version", false, "show the version")
 	if err := f.FlagSet.Parse(args); err != nil {
-		return false, f.mistyped(err)
+		return false, f.parseError(err)
 	}
 	switch {
-	case f.all:
-		_, err = fmt.Fprint(env.Stdout, f.text(true))
+	case f.showAll:
+		_, err = fmt.Fprint(env.Stdout, f.helpText(true))
 		return true, err
-	case f.help:
-		_, err = fmt.Fprint(env.Stdout, f.text(false))
+	case f.showHelp:
+		_, err = fmt.Fprint(env.Stdout, f.helpText(false))
 		return true, err
-	case f.version:
+	case f.showVersion:
 		_, err = fmt.Fprintln(env.Stdout, Version())
 		return true, err
 	case f.logFormat != "text" && f.logFormat != "json":
@@ -77,25 +78,26 @@ func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
 	return false, nil
 }
 
-// mistyped says what is wrong with an argument, and what it is for.
-func (f *Flags) mistyped(err error) error {
-	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+// parseError returns the usage error for an error of pflag. Its hint describes the
+// flag that has an invalid value.
+func (f *Flags) parseError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return Usagef(f.Name()+" --help", "%v", err)
 	}
-	cause := wrong.Unwrap()
+	cause := invalid.Unwrap()
 	if number, ok := errors.AsType[*strconv.NumError](cause); ok {
-		cause = number.Err // without the name of the function that found it
+		cause = number.Err // omits the name of the strconv function
 	}
-	name, usage := pflag.UnquoteUsage(wrong.GetFlag())
-	return Usagef(fmt.Sprintf("--%s %s: %s", wrong.GetFlag().Name, name, usage),
-		"--%s %q: %v", wrong.GetFlag().Name, wrong.GetValue(), cause)
+	name, usage := pflag.UnquoteUsage(invalid.GetFlag())
+	return Usagef(fmt.Sprintf("--%s %s: %s", invalid.GetFlag().Name, name, usage),
+		"--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), cause)
 }
 
-// columns is how wide a help is, so that it fits beside other things.
-const columns = 100
+// helpWidth is the width of the help text in columns.
+const helpWidth = 100
 
-// NoArgs refuses arguments other than flags.
+// NoArgs returns a usage error if there are arguments other than flags.
 func (f *Flags) NoArgs() error {
 	if f.NArg() == 0 {
 		return nil
@@ -106,9 +108,9 @@ func (f *Flags) NoArgs() error {
 // Verbose reports whether -v was given.
 func (f *Flags) Verbose() bool { return f.verbose }
 
-// Logger returns a logger for stderr. Its form is readable text on a terminal,
-// key=value elsewhere, JSON with --log-format json. With -v it also logs debug
-// messages.
+// Logger returns a logger for stderr. Its format is coloured text on a terminal,
+// key=value elsewhere, and JSON with --log-format json. With -v it logs debug
+// messages too.
 func (f *Flags) Logger(env Env) *slog.Logger {
 	level := slog.LevelInfo
 	if f.verbose {
@@ -117,16 +119,16 @@ func (f *Flags) Logger(env Env) *slog.Logger {
 	switch {
 	case f.logFormat == "json":
 		return slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: roundDuration}))
-	case Terminal(env.Stderr):
+	case IsTerminal(env.Stderr):
 		return slog.New(tint.NewTextHandler(env.Stderr, &tint.Options{
 			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: roundDuration,
 		}))
 	}
-	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shorten}))
+	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shortenAttr}))
 }
 
-// shorten removes the time zone from the time of a line, and rounds durations.
-func shorten(groups []string, a slog.Attr) slog.Attr {
+// shortenAttr removes the time zone from the time of a line, and rounds durations.
+func shortenAttr(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 		return slog.String(a.Key, a.Value.Time().Format("2006-01-02T15:04:05.000"))
 	}
@@ -141,7 +143,8 @@ func roundDuration(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-func (f *Flags) text(all bool) string {
+// helpText returns the short or the full help.
+func (f *Flags) helpText(all bool) string {
 	hidden := 0
 	f.VisitAll(func(flag *pflag.Flag) {
 		if flag.Hidden {
@@ -150,19 +153,19 @@ func (f *Flags) text(all bool) string {
 		}
 	})
 	var b strings.Builder
-	const boolean = "[=true|false]" // true, and in everyone's way
-	usages := strings.ReplaceAll(f.FlagUsagesWrapped(columns), boolean, strings.Repeat(" ", len(boolean)))
-	fmt.Fprintf(&b, "%s\n\nFlags:\n%s", f.head, usages)
-	if all && f.tail != "" {
-		fmt.Fprintf(&b, "\n%s\n", f.tail)
+	const boolean = "[=true|false]" // pflag prints it after every boolean flag
+	usages := strings.ReplaceAll(f.FlagUsagesWrapped(helpWidth), boolean, strings.Repeat(" ", len(boolean)))
+	fmt.Fprintf(&b, "%s\n\nFlags:\n%s", f.intro, usages)
+	if all && f.manual != "" {
+		fmt.Fprintf(&b, "\n%s\n", f.manual)
 	}
-	if !all && (hidden > 0 || f.tail != "") {
+	if !all && (hidden > 0 || f.manual != "") {
 		fmt.Fprintf(&b, "\nMore: %s --help-all\n", f.Name())
 	}
 	return b.String()
 }
 
-// Version is the program's version with those of what it is built from.
+// Version returns the versions of the program, Go, and the main dependencies.
 func Version() string {
 	version, parts := "turnstile (unknown build)", []string{runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

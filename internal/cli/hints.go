@@ -1,6 +1,6 @@
 package cli
 
-// Hints for errors that several commands share: those of the connection to the
+// Hints for the errors that several commands share: errors of the connection to the
 // broker and of input files.
 
 import (
@@ -15,30 +15,30 @@ import (
 func ServerHint(err error) string {
 	switch e := err.(type) {
 	case *stream.ServerError:
-		return "--server nats://127.0.0.1:4222, or tls://queue.example:4222"
+		return "use an address such as --server nats://127.0.0.1:4222 or --server tls://queue.example:4222"
 	case *stream.LoginError:
 		if e.User == "" {
-			return "log in with NATS_USER and NATS_PASSWORD_FILE, or with NATS_CREDS"
+			return "set NATS_USER and NATS_PASSWORD_FILE, or NATS_CREDS"
 		}
-		return "NATS_PASSWORD_FILE names the file with the password of that user; broker credentials makes one for each role"
+		return "set NATS_PASSWORD_FILE to the file with the password of that user; broker credentials DIR creates one for each role"
 	case *stream.TLSError:
 		return tlsHints[e.Problem]
 	case *stream.RightsError:
-		return "log in as a user with that role: NATS_USER=" + e.Role + " and its password, NATS_PASSWORD_FILE"
+		return "log in as a user with that role: set NATS_USER=" + e.Role + " and NATS_PASSWORD_FILE"
 	case *stream.SettingError:
-		return "if the stream belongs to another program, use another server; else delete it (nats stream rm " + stream.Name + ") and create it again: broker init"
+		return "if another program owns the stream, use another server; else delete it (nats stream rm " + stream.Name + ") and run broker init"
 	}
 	return ""
 }
 
 var tlsHints = map[stream.TLSProblem]string{
-	stream.BadClientCertificate:     "--tls-cert and --tls-key name a certificate and its private key, both PEM files",
-	stream.ClientRejected:           "the broker may require a certificate signed by its --tls-ca: --tls-cert and --tls-key (NATS_CERT, NATS_KEY)",
-	stream.NoServerTLS:              "leave out --tls-ca and --tls-cert (NATS_CA, NATS_CERT) and use nats://, not tls://; or start the broker with --tls-cert and --tls-key",
-	stream.NotTLS:                   "the server at this address does not use TLS",
-	stream.UnknownServerAuthority:   "--tls-ca FILE (NATS_CA) names the authority that signed the broker's certificate",
-	stream.WrongServerName:          "the certificate is for other host names than the one in --server: use one of those, or sign a certificate for this one",
-	stream.InvalidServerCertificate: "the broker needs another certificate: its --tls-cert and --tls-key",
+	stream.BadClientCertificate:     "set --tls-cert to a certificate and --tls-key to its private key, both PEM files",
+	stream.ClientRejected:           "the broker may require a client certificate signed by its --tls-ca: set --tls-cert and --tls-key (NATS_CERT, NATS_KEY)",
+	stream.NoServerTLS:              "omit --tls-ca and --tls-cert (NATS_CA, NATS_CERT) and use nats://; or start the broker with --tls-cert and --tls-key",
+	stream.NotTLS:                   "the server at this address does not use TLS: use another --server, or nats:// instead of tls://",
+	stream.UnknownServerAuthority:   "set --tls-ca FILE (NATS_CA) to the certificate of the authority that signed the broker's certificate",
+	stream.WrongServerName:          "use a host name from the broker's certificate in --server, or issue a certificate for this host name",
+	stream.InvalidServerCertificate: "start the broker with another certificate: --tls-cert and --tls-key",
 }
 
 // FileHint returns the hint for an error of a CSV file, or "". It names the
@@ -47,30 +47,30 @@ func FileHint(err error) string {
 	switch e := err.(type) {
 	case *mta.ColumnsError:
 		if len(e.Duplicate) > 0 {
-			return "rename the columns that occur twice, or the ones that are not meant"
+			return "rename the duplicate columns in the header"
 		}
 		if found, want, ok := e.Misspelt(); ok {
 			return fmt.Sprintf("did you mean %s? Rename the column %q in the header", want, found)
 		}
 		if e.NoHeader() {
-			return "line 1 looks like a row, not a header: name the columns in their order with " + columnsExample
+			return "line 1 looks like a row, not a header: name the columns in order with " + columnsExample
 		}
 		if e.OtherDelimiter() {
-			return "if the columns are not separated by commas, name the character: --delimiter ';' or --delimiter tab"
+			return "set the character that separates the fields: --delimiter ';' or --delimiter tab"
 		}
-		return "for a file without a header record, name its columns in their order: " + columnsExample
+		return "for a file without a header, name the columns in order with " + columnsExample
 	case *mta.FileError:
 		switch e.Kind {
 		case mta.BadSource:
-			return "give the data set a name with --source NAME"
+			return "name the data set with --source NAME"
 		case mta.IsFolder:
-			return "name the CSV files in it"
+			return "name the CSV files in this directory"
 		case mta.IsEmpty:
-			return "the file must have a header record, then rows"
+			return "the file must have a header, then rows"
 		case mta.IsUTF16:
 			return "convert it: iconv -f UTF-16 -t UTF-8 FILE"
 		case mta.IsArchive:
-			return "save it as CSV, or unpack it"
+			return "unpack the file, or save it as CSV"
 		}
 	}
 	return ""

@@ -10,7 +10,7 @@ import (
 	"turnstile/internal/stream"
 )
 
-// TestFileHint has a hint for every reason to refuse a file.
+// TestFileHint checks that every rejected file has exactly one hint.
 func TestFileHint(t *testing.T) {
 	const header = "transit_timestamp,station_complex_id,ridership"
 	for _, c := range []struct{ name, data, hint string }{
@@ -38,7 +38,7 @@ func TestFileHint(t *testing.T) {
 	}
 	_, err := mta.OpenFile(t.Context(), t.TempDir(), nil, mta.FileOptions{})
 	if got := hints(err, FileHint); len(got) != 1 || !strings.Contains(got[0], "name the CSV files") {
-		t.Errorf("a folder: %v: hints %q", err, got)
+		t.Errorf("a directory: %v: hints %q", err, got)
 	}
 }
 

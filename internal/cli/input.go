@@ -1,6 +1,6 @@
 package cli
 
-// What the commands that read CSV files share.
+// Flags and log lines of the commands that read CSV files.
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"turnstile/internal/mta"
 )
 
-// Delimiter adds --delimiter, the character between the fields of a CSV file. d
-// stays 0 without it.
+// Delimiter adds --delimiter, the character between the fields of a CSV file. It
+// leaves *d at 0 if the flag is not given.
 func (f *Flags) Delimiter(d *byte) {
-	f.Var((*delimiter)(d), "delimiter", "`CHARACTER` between fields, or tab (default: a comma, or what line 1 has instead)")
+	f.Var((*delimiter)(d), "delimiter", "`CHARACTER` between fields, or tab (default: detected from line 1)")
 }
 
 type delimiter byte
@@ -42,8 +42,8 @@ func (d *delimiter) Set(text string) error {
 	return nil
 }
 
-// LogColumns logs how the fields of a file are separated if not by commas,
-// which of its columns are not stored, and which it lacks.
+// LogColumns logs a delimiter other than a comma, the columns that are not stored,
+// and the columns that the file lacks.
 func LogColumns(log *slog.Logger, file *mta.File) {
 	if d := file.Delimiter(); d != ',' {
 		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))

@@ -1,14 +1,15 @@
-// Package cli is what the commands share: how they start and end, how they
-// take flags, and how they speak to a person and to a program.
+// Package cli is shared by the commands: start and exit, flags, help, hints, log,
+// results and progress.
 //
 // # Exit status
 //
-// 0 done, 1 failed, 2 mistyped, 3 found what was asked about. Nothing else in the project calls os.Exit.
+// 0 success, 1 failure, 2 usage error, 3 a check has findings. Only Main calls
+// os.Exit.
 //
 // # Errors
 //
-// "name: what happened", lower case, no full stop; then, where there is one,
-// "name: hint: what to type".
+// An error is one line, "name: error", lower case, without a period. A second line
+// may follow: "name: hint: what to type".
 package cli
 
 import (
@@ -24,7 +25,7 @@ import (
 	"syscall"
 )
 
-// An Env is the world a command is given. Tests give it buffers.
+// An Env holds the standard streams of a command. Tests use buffers.
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -33,10 +34,9 @@ type Env struct {
 // A Func is a command, or a subcommand.
 type Func func(ctx context.Context, args []string, env Env) error
 
-// Main runs a command and ends the process. It prints the command's error with
-// the hints that hint knows, which may be nil. The first Ctrl-C or SIGTERM
-// cancels the context, so that the command finishes what it has in hand; the
-// second meets the system's default and kills.
+// Main runs a command and exits. It prints the error of the command, with hints from
+// hint, which may be nil. The first SIGINT or SIGTERM cancels the context, and the
+// command shuts down in order. The second one kills the process.
 func Main(name string, run Func, hint HintFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -82,19 +82,18 @@ func invocation(command, typed, self string, known bool) string {
 	return command
 }
 
-// Subcommands: the first word after the command's name.
+// Subcommands.
 
-// A Command is a subcommand. Where its name is "", it is what the command
-// does when its first word is no subcommand's.
+// A Command is a subcommand. The one with the name "" runs if the first argument is
+// a flag or absent.
 type Command struct {
-	Name string
-	Run  Func
-	// Ours: it is for the command's own processes, and no one is told of it.
-	Ours bool
+	Name   string
+	Run    Func
+	Hidden bool // for child processes; no message lists it
 }
 
-// Dispatch makes a command of subcommands. A first argument that is a word
-// must be one of them.
+// Dispatch returns a command that runs the subcommand named by its first argument.
+// An unknown name is a usage error.
 func Dispatch(commands ...Command) Func {
 	return func(ctx context.Context, args []string, env Env) error {
 		name := ""
@@ -109,38 +108,41 @@ func Dispatch(commands ...Command) Func {
 		if i >= 0 && (name == "" || strings.HasPrefix(name, "-")) {
 			return commands[i].Run(ctx, args, env)
 		}
-		return Usagef("one of: "+names(commands), "there is no subcommand %q", name)
+		return Usagef("use one of: "+commandNames(commands), "unknown subcommand %q", name)
 	}
 }
 
-func names(commands []Command) string {
-	var n []string
+// commandNames lists the subcommands for a hint.
+func commandNames(commands []Command) string {
+	var names []string
 	for _, c := range commands {
-		if c.Name != "" && !c.Ours {
-			n = append(n, c.Name)
+		if c.Name != "" && !c.Hidden {
+			names = append(names, c.Name)
 		}
 	}
-	return strings.Join(n, ", ")
+	return strings.Join(names, ", ")
 }
 
-// Errors that carry what to do about them.
+// Errors and hints.
 
-// ErrInterrupted ends a command with status 1 because it was told to stop
-// before it was done. Wrap it to say how to go on.
+// ErrInterrupted is the error of a command that was interrupted before it was done:
+// exit status 1. Wrap it to add how to resume.
 var ErrInterrupted = errors.New("interrupted")
 
-// ErrFailed ends a command with status 1 without a line of its own: its result
-// on stdout already says what is wrong.
+// ErrFailed is the error of a command whose result on stdout reports the failure:
+// exit status 1, no error line.
 var ErrFailed = errors.New("failed")
 
-// ErrFound ends a command with status 3: it was asked whether there is something,
-// and there is. Its result on stdout says what.
+// ErrFound is the error of a check with findings, which its result on stdout lists:
+// exit status 3, no error line.
 var ErrFound = errors.New("found")
 
+// A usageError is an invalid command line.
 type usageError struct{ msg string }
 
 func (e *usageError) Error() string { return e.msg }
 
+// A hintError is an error with a hint.
 type hintError struct {
 	error
 	hint string
@@ -148,12 +150,13 @@ type hintError struct {
 
 func (e *hintError) Unwrap() error { return e.error }
 
-// Usagef is the error of a mistyped command: exit status 2.
+// Usagef returns the error of an invalid command line: exit status 2.
 func Usagef(hint, format string, a ...any) error {
 	return WithHint(&usageError{fmt.Sprintf(format, a...)}, hint)
 }
 
-// WithHint adds what to type to an error. An empty hint adds nothing.
+// WithHint adds a hint to an error: a command or a setting to type. An empty hint
+// adds nothing.
 func WithHint(err error, hint string) error {
 	if err == nil || hint == "" {
 		return err
@@ -161,12 +164,12 @@ func WithHint(err error, hint string) error {
 	return &hintError{err, hint}
 }
 
-// A HintFunc returns what the user can type about an error of a package below
-// the commands, or "". It is called for each error of a tree, wrapped ones too.
-// So a switch over types is enough.
+// A HintFunc returns a command or a setting that the user can type about an error,
+// or "". It is called for each error of a tree, wrapped ones too. A switch over
+// types suffices.
 type HintFunc func(error) string
 
-// hints returns every hint for the errors of a tree, outermost first.
+// hints returns the hints for all errors of a tree, outermost first.
 func hints(err error, hint HintFunc) []string {
 	var found []string
 	var walk func(error)

@@ -1,6 +1,6 @@
 package cli
 
-// Results: on stdout, and with --output in a file as well.
+// Results: on stdout, and with --output in a file too.
 
 import (
 	"encoding/json"
@@ -19,53 +19,53 @@ import (
 	"golang.org/x/term"
 )
 
-// A Result is where a command's result goes, and in which form.
+// A Result is the destination and the format of a command's result.
 type Result struct {
-	Format string // one of the command's formats
-	file   string
-	usable []string
-	given  func() bool // --format was typed
+	Format  string // one of the formats of the command
+	file    string
+	formats []string
+	given   func() bool // reports whether --format was given
 }
 
 // ResultFlags adds --format and --output. The first format is the default.
 func (f *Flags) ResultFlags(formats ...string) *Result {
-	r := &Result{usable: formats, given: func() bool { return f.Changed("format") }}
-	f.StringVar(&r.Format, "format", formats[0], "`FORM` of the result: "+strings.Join(formats, ", "))
-	f.StringVar(&r.file, "output", "", "write the result to `FILE` as well")
+	r := &Result{formats: formats, given: func() bool { return f.Changed("format") }}
+	f.StringVar(&r.Format, "format", formats[0], "`FORMAT` of the result: "+strings.Join(formats, ", "))
+	f.StringVar(&r.file, "output", "", "also write the result to `FILE`")
 	return r
 }
 
-// Check refuses a format the command does not have, or a place that is no
-// file, before any work.
+// Check returns a usage error for an unknown format, or if --output is a directory.
+// Call it before any work.
 func (r *Result) Check() error {
 	if r.file != "" {
 		if info, err := os.Stat(r.file); err == nil && info.IsDir() {
-			return Usagef("a file in it: --output "+filepath.Join(r.file, "result.txt"), "--output %s is a folder", r.file)
+			return Usagef("use a file in it: --output "+filepath.Join(r.file, "result.txt"), "--output %s is a directory", r.file)
 		}
 	}
-	if slices.Contains(r.usable, r.Format) {
+	if slices.Contains(r.formats, r.Format) {
 		return nil
 	}
-	return Usagef("one of "+strings.Join(r.usable, ", "), "--format is %q", r.Format)
+	return Usagef("use one of: "+strings.Join(r.formats, ", "), "--format is %q", r.Format)
 }
 
-// Write writes the result. The function is called once for each place, and
-// told whether that place shows colour.
+// Write calls write for stdout, and for the file of --output. colour reports whether
+// the destination shows colour.
 func (r *Result) Write(env Env, write func(w io.Writer, colour bool) error) error {
-	return r.writePlaces(env, r.Format, func(w io.Writer, _ string, colour bool) error { return write(w, colour) })
+	return r.writeAll(env, r.Format, func(w io.Writer, _ string, colour bool) error { return write(w, colour) })
 }
 
-// WriteEach is Write for a result that is kept: --output FILE.json is JSON, and
-// stdout has the text, unless --format is given.
+// WriteEach is Write with a format for each destination. Without --format, the file
+// of --output FILE.json is JSON and stdout is text.
 func (r *Result) WriteEach(env Env, write func(w io.Writer, format string, colour bool) error) error {
-	kept := r.Format
-	if !r.given() && filepath.Ext(r.file) == ".json" && slices.Contains(r.usable, "json") {
-		kept = "json"
+	fileFormat := r.Format
+	if !r.given() && filepath.Ext(r.file) == ".json" && slices.Contains(r.formats, "json") {
+		fileFormat = "json"
 	}
-	return r.writePlaces(env, kept, write)
+	return r.writeAll(env, fileFormat, write)
 }
 
-func (r *Result) writePlaces(env Env, kept string, write func(w io.Writer, format string, colour bool) error) error {
+func (r *Result) writeAll(env Env, fileFormat string, write func(w io.Writer, format string, colour bool) error) error {
 	if err := write(env.Stdout, r.Format, Colour(env.Stdout)); err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
@@ -79,10 +79,10 @@ func (r *Result) writePlaces(env Env, kept string, write func(w io.Writer, forma
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(out, kept, false), out.Close())
+	return errors.Join(write(out, fileFormat, false), out.Close())
 }
 
-// WriteJSON writes one indented document.
+// WriteJSON writes v as one indented JSON document.
 func WriteJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -90,23 +90,23 @@ func WriteJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// Terminal says whether a person is likely to be looking at w.
-func Terminal(w any) bool {
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Colour says whether w shows colour: a terminal, unless NO_COLOR is set
-// (no-color.org).
-func Colour(w io.Writer) bool { return Terminal(w) && os.Getenv("NO_COLOR") == "" }
+// Colour reports whether to write colour to w: w is a terminal and NO_COLOR is not
+// set (no-color.org).
+func Colour(w io.Writer) bool { return IsTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
-// Progress of long work: a bar with rate and time left on a terminal, a log
-// line now and then elsewhere.
+// Progress of long work.
 
-// A Progress shows how far long work has come. Its methods may be called from
-// any goroutine, as often as one likes: it draws a few times a second.
+// A Progress shows the progress of long work: on a terminal a bar with rate and
+// remaining time, elsewhere periodic log lines. It is safe for concurrent use. Its
+// output is throttled.
 type Progress struct {
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	bar   *progressbar.ProgressBar
 	log   *slog.Logger
 	total int64
@@ -114,15 +114,14 @@ type Progress struct {
 	next  time.Time
 }
 
-// everyLog is how often a log line says how far it is: the work that ends
-// sooner says nothing.
-const everyLog = 5 * time.Second
+// logInterval is the time between two progress log lines. Shorter work logs none.
+const logInterval = 5 * time.Second
 
-// NewProgress starts a progress of total bytes (-1: not known).
+// NewProgress starts the progress of work on total bytes, -1 if unknown.
 func NewProgress(env Env, log *slog.Logger, what string, total int64) *Progress {
 	now := time.Now()
-	p := &Progress{log: log.With("what", what), total: total, start: now, next: now.Add(everyLog)}
-	if Terminal(env.Stderr) {
+	p := &Progress{log: log.With("what", what), total: total, start: now, next: now.Add(logInterval)}
+	if IsTerminal(env.Stderr) {
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(env.Stderr),
 			progressbar.OptionSetDescription(what),
@@ -136,7 +135,7 @@ func NewProgress(env Env, log *slog.Logger, what string, total int64) *Progress 
 	return p
 }
 
-// Set says how many bytes are done, and how many rows that is.
+// Set sets the progress in bytes and in rows.
 func (p *Progress) Set(bytes, rows int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +149,7 @@ func (p *Progress) Set(bytes, rows int64) {
 	if now.Before(p.next) {
 		return
 	}
-	p.next = now.Add(everyLog)
+	p.next = now.Add(logInterval)
 	done := "?"
 	if p.total > 0 {
 		done = fmt.Sprintf("%.0f%%", 100*float64(bytes)/float64(p.total))
@@ -159,7 +158,7 @@ func (p *Progress) Set(bytes, rows int64) {
 		"rows_per_second", int64(float64(rows)/now.Sub(p.start).Seconds()))
 }
 
-// Done takes the bar away, so that what is printed next stands alone.
+// Done removes the bar, so that later output starts on an empty line.
 func (p *Progress) Done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,7 +1,7 @@
 package cli
 
-// The connection to the broker: its flags and environment variables, which are
-// those of the nats command.
+// Flags and environment variables of the connection to the broker. The nats command
+// has the same variables.
 
 import (
 	"log/slog"
@@ -17,12 +17,14 @@ type Server struct {
 
 	User, Password, PasswordFile string
 
-	CA, Cert, Key string // files: who signs the server's certificate; our own and its key
+	// PEM files: the authority that signs the server's certificate, the client's
+	// certificate and its private key.
+	CA, Cert, Key string
 }
 
-// ServerFlags adds --server and the flags of TLS; NATS_URL, NATS_CREDS,
-// NATS_USER, NATS_PASSWORD, NATS_PASSWORD_FILE, NATS_CA, NATS_CERT and NATS_KEY
-// are read here. A password has no flag: a command line is there for all to see.
+// ServerFlags adds --server and the TLS flags. It reads NATS_URL, NATS_CREDS,
+// NATS_USER, NATS_PASSWORD, NATS_PASSWORD_FILE, NATS_CA, NATS_CERT and NATS_KEY.
+// Passwords have no flag: other users can read a command line.
 func (f *Flags) ServerFlags() *Server {
 	s := &Server{
 		Creds: os.Getenv("NATS_CREDS"), User: os.Getenv("NATS_USER"),
@@ -32,10 +34,10 @@ func (f *Flags) ServerFlags() *Server {
 	if url == "" {
 		url = "nats://127.0.0.1:4222"
 	}
-	f.StringVar(&s.URLs, "server", url, "`URL` of the broker, or several with commas (NATS_URL)")
-	f.StringVar(&s.CA, "tls-ca", os.Getenv("NATS_CA"), "who signs the broker's certificate, a PEM `FILE` (NATS_CA)")
-	f.StringVar(&s.Cert, "tls-cert", os.Getenv("NATS_CERT"), "our certificate, if the broker wants one, a PEM `FILE` (NATS_CERT)")
-	f.StringVar(&s.Key, "tls-key", os.Getenv("NATS_KEY"), "its key, a PEM `FILE` (NATS_KEY)")
+	f.StringVar(&s.URLs, "server", url, "`URL` of the broker, or several separated by commas (NATS_URL)")
+	f.StringVar(&s.CA, "tls-ca", os.Getenv("NATS_CA"), "authority that signed the broker's certificate, a PEM `FILE` (NATS_CA)")
+	f.StringVar(&s.Cert, "tls-cert", os.Getenv("NATS_CERT"), "client certificate, if the broker requires one, a PEM `FILE` (NATS_CERT)")
+	f.StringVar(&s.Key, "tls-key", os.Getenv("NATS_KEY"), "private key of the client certificate, a PEM `FILE` (NATS_KEY)")
 	f.Advanced("tls-ca", "tls-cert", "tls-key")
 	return s
 }
