@@ -41,22 +41,22 @@ func hint(err error) string {
 		case e.Err != nil:
 			return "keep the files of the database as they are, and verify your files: consumer verify FILE"
 		case e.Copy != "":
-			return fmt.Sprintf("end what else uses the database, then: mv %s %s; and start again", e.Copy, e.Path)
+			return fmt.Sprintf("stop all other programs that use the database, then: mv %s %s; and start again", e.Copy, e.Path)
 		}
 		return "start again; never remove -wal or -shm while a program has the database open"
 	case *store.PinnedWALError:
 		return "find the process: contention watch " + e.Path
 	case *store.DiffersError:
-		return "another data set needs a name of its own: --source NAME"
+		return "if the file is another data set, give it another name: --source NAME"
 	case *stream.DatabaseError:
 		if e.Copy {
-			return "if it was moved, say so once with --adopt; a copy that takes a part of the rows would leave the other without them"
+			return "if it was moved, start once with --adopt; if it is a copy, do not: the rows would be split between the two"
 		}
-		return "write to that database with --db; if it is lost for good, take over its queue with --adopt, and send again what only it had"
+		return "write to that database with --db; if it is lost, take over its queue with --adopt, and resend the files that only it had stored"
 	case *stream.LiveCopyError:
-		return "stop one of the two, and keep the database that has all rows; or give each a queue of its own"
+		return "stop one of the two, and keep the database that has all rows; or give each its own queue"
 	case *stream.StaleError:
-		return "use the current database, if this is an older copy or a restored backup; or take over with --adopt, and then send again what this one lacks"
+		return "use the current database, if this is an older copy or a restored backup; or take over with --adopt, and then resend the files whose rows are missing here"
 	}
 	if text := cli.FileHint(err); text != "" {
 		return text
@@ -68,5 +68,5 @@ func triggerHint(triggers []string) string {
 	if len(triggers) == 0 {
 		return ""
 	}
-	return "a trigger of yours may refuse it: " + strings.Join(triggers, ", ")
+	return "a trigger in the database may refuse the row: " + strings.Join(triggers, ", ")
 }

@@ -21,7 +21,7 @@ consumer takes rows from the queue and writes them to SQLite, exactly once.
 
 Usage: consumer [flags]
        consumer load FILE...     write CSV files to SQLite, without a queue
-       consumer verify FILE...   prove that files are stored
+       consumer verify FILE...   compare files with the database
        consumer rejects          list the rows that could not be stored
 
   consumer                       until Ctrl-C, into var/turnstile.db
@@ -59,10 +59,10 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("consumer", runHelp)
 	f.Manual(runManual)
 	f.StringVar(&c.db, "db", defaultDatabase, "the database `FILE`")
-	f.BoolVar(&c.drained, "until-drained", false, "end as soon as the queue is empty")
+	f.BoolVar(&c.drained, "until-drained", false, "exit when the queue is empty")
 	c.server = f.ServerFlags()
-	f.IntVar(&c.batch, "batch", 20000, "a transaction with this many `ROWS` takes no further message")
-	f.BoolVar(&c.adopt, "adopt", false, "take over a queue that belongs to another database, or to this one at another path; rows stored there are not in this database")
+	f.IntVar(&c.batch, "batch", 20000, "add no message to a transaction that has this many `ROWS`")
+	f.BoolVar(&c.adopt, "adopt", false, "take over the queue of another database, or of this one after a move; rows stored there are not copied into this database")
 	c.result = f.ResultFlags("text", "json")
 	f.Advanced("batch", "adopt", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {

@@ -39,9 +39,9 @@ about ten seconds. Describe your own program, and it compares the strategies for
 
 // strategiesManual says why there is no strategy that lets SQLite do it.
 const strategiesManual = `
-SQLite does not queue its waiters on Linux: with a busy timeout they poll, and sleep up to 100 ms in
-between, in no order. sqlite3_setlk_timeout() has no effect there. The single writer of queued and
-confirmed is a process of its own, with the broker in it, as in an application that embeds it.
+SQLite does not queue its waiters on Linux: with a busy timeout each waiter polls, and sleeps up to
+100 ms between attempts, so there is no order. sqlite3_setlk_timeout() has no effect there. The
+single writer of queued and confirmed is a separate process, which also embeds the broker.
 `
 
 const formatsManual = `JSON (--format json, or --output FILE.json): one document,
@@ -75,10 +75,10 @@ with one object a trial, in the order task, processes, strategy as typed:
   rows_per_second, range has the [least, most] of all runs, {} for one run
   recording: what each process did when, {version, source, title, zero, lanes, notes, series,
   dropped}. A lane has process, pid, waits_for (lock, turn, queue or commit) and its events as
-  columns of microseconds: ready since the end of the event before; wants, begun (has the lock),
-  released and end each since the time before it in the same event, -1 where it did not come to
-  it; first, rows, task, code and unfinished (indexes) only where they say something. At most
-  200,000 events: of more, dropped says how many there were, and which are here
+  columns of microseconds, delta-encoded: ready counts from the end of the previous event; wants,
+  begun (has the lock), released and end each count from the time before it in the same event, -1
+  if the event did not reach that step. first, rows, task, code and unfinished (indexes) are
+  omitted where empty. At most 200,000 events; dropped says how many there were and which were kept
 CSV has one line a trial, Markdown a table a size. Findings and the recommendation are sentences.`
 
 type config struct {

@@ -28,7 +28,7 @@ func watchHint(file string, err error) string {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "name the file that your program opens; in a container, where it is there"
+		return "name the file that your program opens; if watch runs in a container, use the path inside that container"
 	case errors.Is(err, locks.ErrNotDatabase):
 		return "an encrypted file is not recognized either"
 	case errors.Is(err, fs.ErrPermission):

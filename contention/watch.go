@@ -23,7 +23,7 @@ const watchHead = `Show which process holds which lock on an SQLite database, si
 Usage:
   contention watch FILE [flags]
 
-It works on any database of this machine, in rollback and in WAL mode, and writes nothing. It looks
+It works on any database of this machine, in rollback and in WAL mode, and writes nothing. It samples
 every 10 ms, reports every lock held for 100 ms or more, and ends with a summary at Ctrl-C.
 
   contention watch app.db
@@ -32,16 +32,15 @@ every 10 ms, reports every lock held for 100 ms or more, and ends with a summary
   contention watch app.db --record night.json      keep the newest holds, for contention report night.json
   contention watch app.db --format json | jq .     one JSON document a line
 
-On a host full of containers, one container that sees them all (its exit status is watch's):
+On a container host, run watch in one container that sees all processes (exit status as below):
   docker run --rm --pid=host --user 0 --cap-add SYS_PTRACE -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
 
-const watchManual = `Exit status: 3 if watch found what it was asked about: with --once a lock that blocks other
-processes, with --alert a lock held that long. 0 if there was none. 1 if there may be one that watch
-cannot see.
+const watchManual = `Exit status: 3 with --once if a lock blocks other processes, with --alert if one did so that long;
+0 if there was none; 1 after an error, or if there may be a lock that watch cannot see.
 
 Not visible: a waiter leaves no trace, because SQLite polls for a lock. Processes that have the file
-open and hold no lock "may be waiting". A lock held for less than the interval is missed now and
-then. Several short ones in a row look like one: the number of changes to the file tells them apart.
+open and hold no lock "may be waiting". A lock held for less than the interval may be missed.
+Several short holds in a row look like one: the number of changes to the file tells them apart.
 
 The WAL: a checkpoint copies its frames (pages) into the database file, oldest first. It stops at the
 first frame that is newer than the snapshot of a reader. That reader pins the frames from there on,
@@ -73,7 +72,7 @@ JSON, without --once: one document a line. The first is the one above, then
   {"hold":{"pid","command","lock","from","until","seen_ms","changes","ended","idle",
            "stages":[{"lock","seen_ms"}],"open":[PID]}}
       a lock held for 100 ms or more: "ended": false when it gets that old, true when it is gone;
-      stages: for how long it was which lock; open: who may have been waiting
+      stages: each lock level and how long it lasted; open: processes that may have been waiting
   {"alert":{...}}
       the same, when a lock that blocks others reaches --alert, and each time that doubles
   {"note":"..."}
@@ -82,7 +81,7 @@ JSON, without --once: one document a line. The first is the one above, then
    "processes":[{"pid","command","lock","class":"write|read|checkpoint|recovery","share","holds",
    "longest_ms"}],"open":[{...}],"wal":{"bytes_before","bytes_after","pinned_frames","pinned_bytes",
    "pid","command"},"alerts","interrupted":true}}
-      the last; missed_ms: time in which watch did not get to look; write_locked and share: of the
+      the last; missed_ms: time without samples; write_locked and share: of the
       samples, 0 to 1; holds: of 100 ms or more; open: who had the file open while a lock blocked
       others; wal: with the reader that pinned the most`
 
@@ -111,11 +110,11 @@ type watchConfig struct {
 
 func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error) {
 	f := cli.NewFlags("contention watch", watchHead)
-	f.BoolVar(&c.once, "once", false, "look once and exit")
+	f.BoolVar(&c.once, "once", false, "show the locks that are held now and exit")
 	f.DurationVar(&c.duration, "for", 0, "exit after `TIME`, such as 1m")
 	f.DurationVar(&c.alert, "alert", 0, "alert when a lock blocks others for `TIME`, and when that doubles")
 	f.StringVar(&c.record, "record", "", "keep the newest holds in `FILE` (JSON); contention report FILE shows them")
-	f.DurationVar(&c.interval, "interval", 10*time.Millisecond, "look every `TIME`")
+	f.DurationVar(&c.interval, "interval", 10*time.Millisecond, "take a sample every `TIME`")
 	f.StringVar(&c.format, "format", "text", "`FORM` of the result: text, json")
 	f.Manual(watchManual)
 	if done, err = f.Parse(args, env); done || err != nil {
@@ -135,7 +134,7 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 	case c.alert < 0 || f.Changed("alert") && c.alert == 0:
 		return c, false, cli.Usagef("for example --alert 2s", "--alert is %s, want more than 0", c.alert)
 	case c.once && (c.duration > 0 || c.alert > 0 || c.record != ""):
-		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once looks once: --for, --alert and --record are for a longer watch")
+		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once exits at once: --for, --alert and --record are for a longer watch")
 	}
 	c.file = f.Arg(0)
 	return c, false, nil
@@ -313,7 +312,7 @@ func (f *follower) end(interrupted bool) error {
 func (f *follower) changes(now time.Time, v locks.View, err error) error {
 	if gap := now.Sub(f.last); gap > max(500*time.Millisecond, 10*f.out.config.interval) {
 		f.missed += gap
-		if err := f.say(now, "gap", fmt.Sprintf("watch did not get to look for %s (a busy or suspended machine): locks of that time were missed", shortTime(gap))); err != nil {
+		if err := f.say(now, "gap", fmt.Sprintf("watch took no sample for %s (a busy or suspended machine): locks of that time were missed", shortTime(gap))); err != nil {
 			return err
 		}
 	}

@@ -121,7 +121,7 @@ func TestWatchPinnedWAL(t *testing.T) {
 	text, errs, status := runWatch(t.Context(), path, "--once")
 	for _, want := range []string{
 		"being read; open to readers and writers", "No checkpoint can copy the newest 50 frames (201 KiB)",
-		fmt.Sprint(reader.Process.Pid, " python3"), "reads since ", "pins 50 frames", "hint: if it stays: end the read transaction",
+		fmt.Sprint(reader.Process.Pid, " python3"), "reads since ", "pins 50 frames", "hint: if it persists: end the read transaction",
 		"These have it open and hold no lock:\n  " + fmt.Sprint(writer.Process.Pid),
 	} {
 		if status != 0 || errs != "" || !strings.Contains(strings.ReplaceAll(text, "the\nnewest", "the newest"), want) {

@@ -34,7 +34,7 @@ func TestRecorder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.note(watchTime.Add(time.Second), "gap", nil, "watch did not get to look")
+	r.note(watchTime.Add(time.Second), "gap", nil, "watch took no sample")
 	if err := r.save(); err != nil {
 		t.Fatal(err)
 	}

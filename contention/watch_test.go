@@ -46,7 +46,7 @@ func TestWatchRefuses(t *testing.T) {
 		{[]string{app, "--interval", "0s"}, 2, "--interval is 0s"},
 		{[]string{app, "--for", "0s"}, 2, "--for is 0s"},
 		{[]string{app, "--alert", "-1s"}, 2, "--alert is -1s"},
-		{[]string{app, "--once", "--alert", "1s"}, 2, "--once looks once"},
+		{[]string{app, "--once", "--alert", "1s"}, 2, "--once exits at once"},
 	} {
 		out, errs, status := runWatch(t.Context(), c.args...)
 		if status != c.status || out != "" || !strings.Contains(errs, c.stderr) {
@@ -299,7 +299,7 @@ func TestWatchMissed(t *testing.T) {
 	if err := f.changes(watchTime.Add(3400*time.Millisecond), locks.View{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if want := "watch did not get to look for 3.2 s"; !strings.Contains(out.String(), want) || f.missed != 3200*time.Millisecond {
+	if want := "watch took no sample for 3.2 s"; !strings.Contains(out.String(), want) || f.missed != 3200*time.Millisecond {
 		t.Errorf("got %q, missed %s", out.String(), f.missed)
 	}
 }

@@ -187,9 +187,9 @@ func advice(d watchDoc) string {
 	case writer >= 0:
 		return writerAdvice(d.Locks[writer])
 	case d.Locks[0].Lock == locks.Shared:
-		return "if it stays: a SELECT that is not read to its end, or not finalized, keeps the lock; in WAL mode it would block nobody"
+		return "if it persists: a SELECT that is not read to its end, or not finalized, keeps the lock; in WAL mode it would block nobody"
 	case d.WAL != nil && d.WAL.PinnedFrames > 0:
-		return "if it stays: end the read transaction (read the SELECT to its end, close the cursor, COMMIT). Then PRAGMA wal_checkpoint(TRUNCATE) empties the WAL"
+		return "if it persists: end the read transaction (read the SELECT to its end, close the cursor, COMMIT). Then PRAGMA wal_checkpoint(TRUNCATE) empties the WAL"
 	}
 	return ""
 }
@@ -203,7 +203,7 @@ func writerAdvice(l watchLock) string {
 	case manyTransactions(l):
 		return fmt.Sprintf("process %d runs one short transaction after another: put several rows into each, so that others get the lock in between", l.PID)
 	}
-	return fmt.Sprintf("if it stays: find what process %d does between its first write and COMMIT, and do that before BEGIN. kill %d "+
+	return fmt.Sprintf("if it persists: find what process %d does between its first write and COMMIT, and do that before BEGIN. kill %d "+
 		"frees the lock at once, and SQLite rolls back what it has not committed", l.PID, l.PID)
 }
 
@@ -311,7 +311,7 @@ func summaryText(d watchSummary) string {
 	fmt.Fprintf(&b, "\nWatched for %s: %s samples, at most %d ms apart. In %s of them a process held the write lock.\n",
 		shortTime(d.Until.Sub(d.From)), humanize.Comma(int64(d.Samples)), d.GapMS, percent(d.WriteLocked))
 	if d.MissedMS > 0 {
-		fmt.Fprintf(&b, "watch did not get to look for %s in all: locks of that time were missed.\n", shortTime(time.Duration(d.MissedMS)*time.Millisecond))
+		fmt.Fprintf(&b, "watch took no sample for %s in all: locks of that time were missed.\n", shortTime(time.Duration(d.MissedMS)*time.Millisecond))
 	}
 	if len(d.Processes) == 0 {
 		b.WriteString("No lock was seen.\n")

@@ -28,9 +28,9 @@ Usage: producer [FILE...|-] [flags]
                                          in the database
   zcat old.csv.gz | producer --rate max --source old.csv -
 
-A row is identified by its data set and its line. So a file may be sent again
-at any time: no row is stored twice. After an interruption the producer prints
-the command that continues.
+A row is identified by its data set and its line, so sending is idempotent: a
+file may be sent again at any time, and no row is stored twice. After an
+interruption the producer prints the command that resumes.
 `
 
 const manual = `
@@ -39,13 +39,13 @@ time (transit_timestamp, or transit_date and transit_time), station_complex_id
 and ridership. The producer does not check rows: the consumer rejects those
 that can't be stored and keeps them with a reason (consumer rejects). Only a
 file whose first 1000 rows would all be rejected is refused, unless
---keep-going. Fields may be separated by another character than a comma, for
-example semicolons: messages and rejects have commas.
+--keep-going. Fields may be separated by another character, for example
+semicolons; in messages and rejects it is always a comma.
 
-With --rate each row is due at its time. Rows that fall due while earlier ones
-are in flight travel in one message; a row alone is a message. So any rate is
-held that the machine can hold. The producer warns while rows are over a second
-late. With --every each row is a message.
+With --rate each row is due at a fixed time. Rows that fall due while earlier
+ones are in flight are batched into one message, so a high rate needs few
+messages. The producer warns while rows are over a second late. With --every
+each row is its own message.
 
 The data set is the file's name without folder and .gz, or --source NAME. The
 same name is the same data set. If another file is sent under a known name, its

@@ -156,10 +156,10 @@ func (s *schedule) reportLate(ctx context.Context, log *slog.Logger, done func()
 		switch isLate := late > time.Second+2*roundTrip; {
 		case isLate && since.IsZero():
 			since = time.Now()
-			log.Warn("the pace is not held", "asked_per_second", formatRate(s.rate), "reached_per_second", formatRate(float64(n-last)),
+			log.Warn("the rate is not reached", "asked_per_second", formatRate(s.rate), "reached_per_second", formatRate(float64(n-last)),
 				"late", late.Round(100*time.Millisecond))
 		case !isLate && !since.IsZero():
-			log.Info("the pace is held again", "after", time.Since(since).Round(time.Millisecond))
+			log.Info("the rate is reached again", "after", time.Since(since).Round(time.Millisecond))
 			since = time.Time{}
 		}
 		last = n

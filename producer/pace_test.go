@@ -124,8 +124,8 @@ func TestReportLate(t *testing.T) {
 		defer cancel()
 		s.reportLate(ctx, slog.New(slog.NewTextHandler(&out, nil)), done, 0)
 		text := out.String()
-		if strings.Count(text, "the pace is not held") != 1 || !strings.Contains(text, "asked_per_second=100 reached_per_second=50 late=1.5s") ||
-			strings.Count(text, "the pace is held again") != 1 {
+		if strings.Count(text, "the rate is not reached") != 1 || !strings.Contains(text, "asked_per_second=100 reached_per_second=50 late=1.5s") ||
+			strings.Count(text, "the rate is reached again") != 1 {
 			t.Errorf("logged:\n%s", text)
 		}
 	})

@@ -210,7 +210,7 @@ func TestInterruptedAndGoneOn(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "producer: interrupted") || !strings.Contains(stdout, `"interrupted": true`) {
 		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
 	}
-	words := regexp.MustCompile(`hint: go on with: producer (.*)`).FindStringSubmatch(stderr)
+	words := regexp.MustCompile(`hint: resume with: producer (.*)`).FindStringSubmatch(stderr)
 	if words == nil {
 		t.Fatalf("no resume hint:\n%s", stderr)
 	}
@@ -236,7 +236,7 @@ func TestInterruptedWhileTheQueueIsFull(t *testing.T) {
 	ctx := interruptedSoon(t)
 	start := time.Now()
 	status, _, stderr := try(ctx, nil, "--rate", "max", "--compress=false", "--message-size", "10KiB", path)
-	if status != 1 || !regexp.MustCompile(`hint: go on with: .*--message-size 10KiB .*--from-line [1-9]\d* `).MatchString(stderr) {
+	if status != 1 || !regexp.MustCompile(`hint: resume with: .*--message-size 10KiB .*--from-line [1-9]\d* `).MatchString(stderr) {
 		t.Errorf("status %d: %s", status, stderr)
 	}
 	if took := time.Since(start); took > 3*time.Second {

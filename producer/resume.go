@@ -67,10 +67,10 @@ func (s *sender) resumeHint() string {
 		return ""
 	}
 	if s.order == "time" || slices.ContainsFunc(s.files, mta.IsStream) {
-		return "send it again as a whole: stored rows are recognized, none is stored twice"
+		return "send the whole file again: no row is stored twice"
 	}
 	file, line := s.firstNotDone()
-	words := []string{"go on with: producer"}
+	words := []string{"resume with: producer"}
 	s.flags.Visit(func(f *pflag.Flag) {
 		if !slices.Contains([]string{"from-line", "limit", "output", "verbose"}, f.Name) {
 			words = append(words, "--"+f.Name, shellQuote(f.Value.String()))

@@ -311,7 +311,7 @@ func (s *sender) done(r stream.Receipt) {
 	s.log.Log(context.Background(), level, what, facts...)
 }
 
-// watchPace reports when the pace is not held. It returns a function that ends
+// watchPace reports when the rate is not reached. It returns a function that ends
 // the reports.
 func (s *sender) watchPace(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -20,7 +20,7 @@ import (
 )
 
 // ErrOrphan is returned by the code of a child whose parent is gone.
-var ErrOrphan = errors.New("child: the parent process is gone")
+var ErrOrphan = errors.New("child: the parent process has exited")
 
 // Orders returns the lines of a child's standard input. The channel is closed
 // when the input ends: then the parent is gone or has released the child, and

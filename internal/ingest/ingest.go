@@ -290,13 +290,13 @@ func writeWithRetry(ctx context.Context, b *mta.Batch, store Store, o Options) (
 		switch {
 		case err == nil:
 			if attempt > 1 {
-				o.Log.Info("storing again", "after", time.Since(start).Round(time.Millisecond), "attempts", attempt)
+				o.Log.Info("storing resumed", "after", time.Since(start).Round(time.Millisecond), "attempts", attempt)
 			}
 			return outcomes, nil
 		case ctx.Err() != nil || o.Retry == nil || !o.Retry(err):
 			return nil, err
 		case attempt == 1:
-			o.Log.Warn("can't store, retrying", "error", err)
+			o.Log.Warn("cannot store, retrying", "error", err)
 		}
 		select {
 		case <-time.After(retryDelay):

@@ -27,7 +27,7 @@ import (
 )
 
 // ErrUnsupported is returned on systems that do not publish lock holders.
-var ErrUnsupported = errors.New("locks: this system does not tell who holds a lock on a file: only Linux has /proc/locks")
+var ErrUnsupported = errors.New("locks: lock holders are visible on Linux only, in /proc/locks")
 
 // Name is SQLite's name for a lock.
 type Name string

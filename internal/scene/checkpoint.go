@@ -82,7 +82,7 @@ func whoPins(s *stage, note string) {
 	s.shell("who pins the WAL", note, func() (text string, err error) {
 		w, err := locks.NewWatcher(s.path())
 		if errors.Is(err, locks.ErrUnsupported) {
-			return "this system does not tell", nil
+			return "not available on this system", nil
 		}
 		if err != nil {
 			return "", err

@@ -45,7 +45,7 @@ func Find(name string) (Scene, bool) {
 }
 
 // ErrUnsupported is returned for a scene that this system cannot play.
-var ErrUnsupported = errors.New("cannot be played here")
+var ErrUnsupported = errors.New("not supported on this system")
 
 // Options say where and how a scene is played.
 type Options struct {

@@ -171,7 +171,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := json.Marshal(story)
-	const want = `{"name":"never","title":"t","ok":false,"error":"scene: never: cannot be played here: no moon",` +
+	const want = `{"name":"never","title":"t","ok":false,"error":"scene: never: not supported on this system: no moon",` +
 		`"seconds":0,"acts":[],"why":"","cure":"","links":["l"]}`
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n got %s\nwant %s", err, got, want)

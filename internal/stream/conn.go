@@ -30,7 +30,7 @@ type Config struct {
 
 	Password, PasswordFile string // one of the two
 
-	CA        string // who signs the broker's certificate; "": whom the system trusts
+	CA        string // CA that signed the broker's certificate; "": the CAs of the system
 	Cert, Key string // ours, if the broker wants to see one
 	Log       *slog.Logger
 	Options   []nats.Option // applied last
@@ -99,7 +99,7 @@ func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}
 		select {
 		case <-up:
 			if waited {
-				c.log.Info("the broker is there", "server", c.nc.ConnectedUrlRedacted())
+				c.log.Info("connected to the broker", "server", c.nc.ConnectedUrlRedacted())
 			}
 			return nil
 		case <-say.C:
@@ -108,7 +108,7 @@ func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}
 			if err := c.nc.LastError(); err != nil {
 				facts = append(facts, "error", err)
 			}
-			c.log.Warn("no broker yet, waiting for it", facts...)
+			c.log.Warn("cannot connect to the broker, retrying", facts...)
 		case <-c.broken.Done():
 			return context.Cause(c.broken)
 		case <-ctx.Done():
@@ -143,11 +143,11 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 			c.lost = make(chan struct{})
 			c.mu.Unlock()
 			if !nc.IsClosed() {
-				c.log.Warn("the broker is gone, waiting for it", "error", err)
+				c.log.Warn("disconnected from the broker, reconnecting", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			c.log.Info("the broker is back", "server", nc.ConnectedUrlRedacted())
+			c.log.Info("reconnected to the broker", "server", nc.ConnectedUrlRedacted())
 		}),
 		nats.ReconnectErrHandler(c.onReconnectError(config)),
 		nats.ClosedHandler(func(nc *nats.Conn) { c.fail(closeError(nc.LastError(), config)) }),

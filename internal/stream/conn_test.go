@@ -72,5 +72,5 @@ func TestCutOffWhileSending(t *testing.T) {
 			}
 		}
 	}()
-	until(t, "it is noticed", func() bool { return log.count("the broker is gone") > 0 })
+	until(t, "it is noticed", func() bool { return log.count("disconnected from the broker") > 0 })
 }

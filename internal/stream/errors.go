@@ -67,7 +67,7 @@ type RightsError struct {
 }
 
 func (e *RightsError) Error() string {
-	return fmt.Sprintf("stream: the broker forbids user %q what a %s does: %s", e.User, e.Role, e.Text)
+	return fmt.Sprintf("stream: permission denied: user %q may not act as a %s: %s", e.User, e.Role, e.Text)
 }
 
 // isQueueFull says whether the broker refused a message because its queue is isQueueFull.
@@ -105,7 +105,7 @@ func checkServers(list string) error {
 		case server == "" || ok && rest == "":
 			return &ServerError{redacted(server), "is empty"}
 		case ok && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme):
-			return &ServerError{redacted(server), "is no NATS address: " + scheme + "://"}
+			return &ServerError{redacted(server), "is not a NATS address: " + scheme + "://"}
 		}
 	}
 	return nil

@@ -211,13 +211,13 @@ func TestBrokerRestarts(t *testing.T) {
 		}
 	}()
 	for i := range 3 {
-		until(t, "the broker is back", func() bool { return log.count("the broker is back") == i })
+		until(t, "the broker is back", func() bool { return log.count("reconnected to the broker") == i })
 		before := p.Totals().Messages
 		until(t, "rows flow", func() bool { return p.Totals().Messages > before || p.Totals().Messages == n })
 		b.Shutdown(t)
 		b.Restart(t)
 	}
-	until(t, "the broker is back", func() bool { return log.count("the broker is back") == 3 })
+	until(t, "the broker is back", func() bool { return log.count("reconnected to the broker") == 3 })
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestBrokerRestarts(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want canceled", err)
 	}
-	if gone := log.count("the broker is gone"); gone != 3 {
+	if gone := log.count("disconnected from the broker"); gone != 3 {
 		t.Errorf("said gone %d times, want 3", gone)
 	}
 }
@@ -313,12 +313,12 @@ func TestConnectWaits(t *testing.T) {
 		}
 		connected <- err
 	}()
-	until(t, "it says that it waits", func() bool { return log.count("no broker yet") == 1 })
+	until(t, "it says that it waits", func() bool { return log.count("cannot connect to the broker") == 1 })
 	b.Restart(t)
 	if err := <-connected; err != nil {
 		t.Fatal(err)
 	}
-	if log.count("no broker yet") != 1 || log.count("the broker is there") != 1 {
+	if log.count("cannot connect to the broker") != 1 || log.count("connected to the broker") != 1 {
 		t.Errorf("log:\n%s", &log.b)
 	}
 }

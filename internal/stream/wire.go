@@ -154,11 +154,11 @@ func decompress(h nats.Header, body []byte) ([]byte, error) {
 // Overhead is about how many bytes of a message are not the chunk's.
 func Overhead(source, columns string) int { return 256 + 2*len(source) + len(columns) }
 
-// decode makes a chunk of a message, or says why it is none of ours. Anyone
+// decode returns the message's rows, or an error if it is not a turnstile message. Anyone
 // may publish: nothing is taken on trust.
 func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
 	if len(h[sourceHeader]) == 0 && len(h[lineHeader]) == 0 {
-		return c, errors.New("not a message of ours: it has no Turnstile headers")
+		return c, errors.New("not a turnstile message: it has no Turnstile headers")
 	}
 	c = mta.Chunk{Source: h.Get(sourceHeader), Columns: h.Get(columnsHeader), Data: body}
 	if err := mta.CheckSource(c.Source); err != nil {

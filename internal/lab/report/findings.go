@@ -111,7 +111,7 @@ func otherErrors(trials []Trial) (f []finding) {
 	for _, t := range trials {
 		for _, code := range slices.Sorted(maps.Keys(t.Errors)) {
 			if !isBusy(code) {
-				f = append(f, finding{size: t.Size(), text: fmt.Sprintf("with %s %s failed: %s.", t.Strategy,
+				f = append(f, finding{size: t.Size(), text: fmt.Sprintf("with %s, %s failed: %s.", t.Strategy,
 					count(t.Errors[code], "transaction", "transactions"), CodeText(code))})
 			}
 		}
@@ -153,7 +153,7 @@ func busyErrors(trials []Trial) []finding {
 		}
 		s := fmt.Sprintf("%s lost %s of %s rows", t.Strategy, thousands(t.Lost), thousands(t.Asked))
 		if t.Lost == 0 {
-			s = fmt.Sprintf("%s got it %s and lost nothing", t.Strategy, occurrences(t.BusyCount()))
+			s = fmt.Sprintf("%s got SQLITE_BUSY %s and lost no row", t.Strategy, occurrences(t.BusyCount()))
 		}
 		if len(ts) > 1 {
 			s += fmt.Sprintf(" (%s; in %d of its %d trials)", t.Size(), in, len(ts))
@@ -248,12 +248,12 @@ func starvedProcess(t Trial) string {
 	least, most := slices.MinFunc(t.Processed, byRows), slices.MaxFunc(t.Processed, byRows)
 	switch {
 	case 10*least.Rows > most.Rows:
-		return fmt.Sprintf("with %s %s waited %s for a row", t.Strategy, t.Wait.Worst, roundMillis(*t.Wait.Max))
+		return fmt.Sprintf("with %s, %s waited %s for a row", t.Strategy, t.Wait.Worst, roundMillis(*t.Wait.Max))
 	case t.For > 0:
-		return fmt.Sprintf("with %s %s stored %s and %s %s", t.Strategy, least.Process, count(least.Rows, "row", "rows"),
+		return fmt.Sprintf("with %s, %s stored %s and %s %s", t.Strategy, least.Process, count(least.Rows, "row", "rows"),
 			most.Process, thousands(most.Rows))
 	}
-	return fmt.Sprintf("with %s %s had stored all its %s when %s had stored %d", t.Strategy, most.Process, count(most.Rows, "row", "rows"),
+	return fmt.Sprintf("with %s, %s had stored all its %s when %s had stored %d", t.Strategy, most.Process, count(most.Rows, "row", "rows"),
 		least.Process, least.Rows)
 }
 

@@ -34,7 +34,7 @@ func night() Recording {
 		Notes: []Note{
 			{At: at("03:12:07.300"), Process: "5340", Kind: "info", Text: "2 others may be waiting: 9 web, 10 worker"},
 			{At: at("03:12:09.123"), Process: "5340", Kind: "alert", Text: "has held the write lock for 2.0 s"},
-			{At: at("02:00:00.000"), Kind: "gap", Text: "watch did not get to look for 3.2 s"},
+			{At: at("02:00:00.000"), Kind: "gap", Text: "watch took no sample for 3.2 s"},
 		},
 		Series: []Series{{Name: "wal_bytes", At: []time.Duration{0, time.Hour}, Values: []int64{0, 4152}}},
 	}

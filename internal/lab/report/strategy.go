@@ -11,7 +11,7 @@ import (
 type Strategy struct {
 	Name  string
 	Does  string // in one line, for a person to read
-	Where string // where its task happens, to complete "the task happens ..."
+	Where string // where its task happens, to complete "the task runs ..."
 
 	Journal   string // journal mode of the database: "delete" or "wal"
 	NoTimeout bool   // the busy timeout is 0 whatever the setting says
@@ -39,7 +39,7 @@ func (q Queue) HasWriter() bool { return q == ToQueue || q == Request }
 var strategies = []Strategy{
 	{
 		Name:    "direct",
-		Does:    "each process opens a connection a row; rollback journal, deferred transaction",
+		Does:    "each process opens one connection per row; rollback journal, deferred transaction",
 		Where:   "between INSERT and COMMIT",
 		Journal: "delete",
 	},
@@ -69,7 +69,7 @@ var strategies = []Strategy{
 	},
 	{
 		Name:    "turns",
-		Does:    "immediate, but processes take turns by two lock files: fair, without a server",
+		Does:    "immediate, but two lock files put the processes in a queue: fair, without a server",
 		Where:   "between BEGIN and COMMIT",
 		Journal: "wal", Turns: true,
 	},
@@ -81,14 +81,14 @@ var strategies = []Strategy{
 	},
 	{
 		Name:    "queued",
-		Does:    "processes publish, done when the row is on the queue's disk; a single writer stores",
+		Does:    "a row is done when it is in the durable queue; a single writer stores it later",
 		Where:   "before publishing, in all processes at once",
 		Journal: "wal", Queue: ToQueue,
 	},
 	{
 		Name:    "confirmed",
-		Does:    "processes ask the single writer, done when it has committed for all who asked",
-		Where:   "before asking, in all processes at once",
+		Does:    "a row is done when the single writer has committed it (group commit)",
+		Where:   "before the request, in all processes at once",
 		Journal: "wal", Queue: Request,
 	},
 }
@@ -132,7 +132,7 @@ func describe(list []Strategy) string {
 	}
 	var b strings.Builder
 	for _, s := range list {
-		fmt.Fprintf(&b, "  %-*s  %s;\n  %-*s  the task happens %s\n", wide, s.Name, s.Does, wide, "", s.Where)
+		fmt.Fprintf(&b, "  %-*s  %s;\n  %-*s  the task runs %s\n", wide, s.Name, s.Does, wide, "", s.Where)
 	}
 	return b.String()
 }
