@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -19,7 +18,8 @@ import (
 // DSN: a PRAGMA sent later would reach only one connection of the pool. mode
 // is SQLite's ro, rw or "" for rwc.
 func DataSource(path, mode string, busyTimeout time.Duration, pragmas ...string) string {
-	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
+	path = filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" {
 		path = "/" + path // file:/C:/rides.db
 	}
 	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}, pragmas...)}

@@ -270,3 +270,17 @@ func TestKilledWhileMaking(t *testing.T) {
 		t.Errorf("a writer: %v, %v", o, err)
 	}
 }
+
+func TestRelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	db, err := Open(t.Context(), "rides.db", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("rides.db"); err != nil {
+		t.Error(err)
+	}
+}
