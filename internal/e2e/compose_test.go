@@ -98,7 +98,7 @@ func nothingShows(t *testing.T, c *project) {
 		t.Errorf("a producer reads the consumer's password: %s", out)
 	}
 	out, err := c.try("run", "--rm", "--no-deps", "-e", "NATS_USER=consumer", "producer", "data/sample.csv")
-	if err == nil || !strings.Contains(out, "does not let user") || !strings.Contains(out, "hint:") {
+	if err == nil || !strings.Contains(out, "rejects user") || !strings.Contains(out, "hint:") {
 		t.Errorf("the wrong password: %v: %s", err, out)
 	}
 }

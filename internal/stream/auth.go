@@ -1,7 +1,6 @@
 package stream
 
-// Who we are to the broker, and whether it is the one we mean. What is wrong
-// here does not get right by waiting, so none of it is waited for.
+// Authentication and TLS. These errors are permanent: a retry can't succeed.
 
 import (
 	"crypto/tls"
@@ -16,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A LoginError says that the broker does not let us in.
+// A LoginError reports that the broker rejects the login.
 type LoginError struct {
 	Server, User string
 	Err          error
@@ -26,12 +25,12 @@ func (e *LoginError) Error() string {
 	if e.User == "" {
 		return fmt.Sprintf("stream: the broker at %s requires authentication: %v", e.Server, e.Err)
 	}
-	return fmt.Sprintf("stream: the broker at %s does not let user %q in: %v", e.Server, e.User, e.Err)
+	return fmt.Sprintf("stream: the broker at %s rejects user %q: %v", e.Server, e.User, e.Err)
 }
 
 func (e *LoginError) Unwrap() error { return e.Err }
 
-// A TLSError says why there is no secure connection.
+// A TLSError reports that a TLS connection failed.
 type TLSError struct {
 	Server  string
 	Problem TLSProblem
@@ -41,10 +40,10 @@ type TLSError struct {
 // A TLSProblem is the side and the kind of a TLS error.
 type TLSProblem int
 
-// The problems of a secure connection.
+// The problems of a TLS connection.
 const (
 	BadClientCertificate     TLSProblem = iota + 1 // the client's certificate or key can't be loaded
-	ClientRejected                                 // the broker rejects the client, perhaps for want of a certificate
+	ClientRejected                                 // the broker rejects the client certificate, or requires one
 	NoServerTLS                                    // the broker does not offer TLS
 	NotTLS                                         // the server's answer is not TLS
 	UnknownServerAuthority                         // the broker's certificate is signed by an unknown authority
@@ -53,12 +52,12 @@ const (
 )
 
 func (e *TLSError) Error() string {
-	return fmt.Sprintf("stream: no secure connection to %s: %v", e.Server, e.Err)
+	return fmt.Sprintf("stream: TLS connection to %s: %v", e.Server, e.Err)
 }
 
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// authOptions are the options of login and TLS.
+// authOptions returns the options for the login and for TLS.
 func (c Config) authOptions() (o []nats.Option, err error) {
 	switch {
 	case c.Creds != "":
@@ -70,7 +69,7 @@ func (c Config) authOptions() (o []nats.Option, err error) {
 		}
 		o = append(o, nats.UserInfo(c.User, password))
 	case c.Password+c.PasswordFile != "":
-		return nil, &LoginError{redacted(c.Servers), "", errors.New("there is a password, but no user")}
+		return nil, &LoginError{redacted(c.Servers), "", errors.New("a password is set, but no user")}
 	}
 	if c.CA != "" {
 		o = append(o, nats.RootCAs(c.CA))
@@ -84,6 +83,7 @@ func (c Config) authOptions() (o []nats.Option, err error) {
 	return o, nil
 }
 
+// password returns the password, read from PasswordFile if that is set.
 func (c Config) password() (string, error) {
 	if c.PasswordFile == "" {
 		return c.Password, nil
@@ -102,25 +102,25 @@ func (c Config) password() (string, error) {
 	return password, nil
 }
 
-// maxHangups is how often in a row a broker may hang up on us after the handshake.
-// One that dies does so once; one that does not like our certificate always,
-// and it may be too quick for us to hear why.
-const maxHangups = 3
+// maxTLSFailures is the number of consecutive TLS failures that count as a rejected
+// client certificate. A broker that stops causes one. A broker that rejects the
+// certificate may close the connection before its TLS alert arrives.
+const maxTLSFailures = 3
 
-// firstConnectTimeout is how long a first connection may take after the broker has hung
-// up on it: the library was seen to try no second time.
+// firstConnectTimeout bounds the first connection after a TLS failure. The library
+// does not always retry it.
 const firstConnectTimeout = 2 * time.Second
 
-// onReconnectError ends a connection that is refused.
+// onReconnectError returns a handler that fails the connection on a permanent error.
 func (c *Conn) onReconnectError(config Config) nats.ConnErrHandler {
-	hungUp := 0 // the library calls from one goroutine
+	failures := 0 // the library calls from one goroutine
 	return func(nc *nats.Conn, err error) {
 		refused := &TLSError{redacted(config.Servers), ClientRejected, err}
 		if !errors.Is(err, nats.ErrTLS) {
-			hungUp = 0
-		} else if hungUp++; hungUp == maxHangups {
+			failures = 0
+		} else if failures++; failures == maxTLSFailures {
 			c.fail(refused)
-		} else if hungUp == 1 && nc.Stats().OutMsgs == 0 {
+		} else if failures == 1 && nc.Stats().OutMsgs == 0 {
 			time.AfterFunc(firstConnectTimeout, func() {
 				if !nc.IsConnected() && nc.Stats().OutMsgs == 0 {
 					c.fail(refused)
@@ -133,8 +133,8 @@ func (c *Conn) onReconnectError(config Config) nats.ConnErrHandler {
 	}
 }
 
-// permanentError is the error of a broker that is there and will not have us, or that
-// we will not have; nil if err is another's.
+// permanentError returns err as a [*LoginError] or [*TLSError], or nil if a retry may
+// succeed.
 func permanentError(err error, c Config) error {
 	server := redacted(c.Servers)
 	switch {
@@ -163,7 +163,7 @@ func tlsProblem(err error) TLSProblem {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return NotTLS
 	}
-	// An alert sent by the other side has no type of its own.
+	// A TLS alert from the other side has no exported type.
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
 		return ClientRejected
 	}

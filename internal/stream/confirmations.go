@@ -1,8 +1,8 @@
 package stream
 
-// Confirmations: with PublisherOptions.Stored a message is done when a consumer
-// has committed its rows. Confirmations are not queued, so one may be lost. Its
-// rows must then be resent to be confirmed again.
+// Confirmations: with PublisherOptions.Stored, a message is done once a consumer has
+// committed its rows. Confirmations are not queued and may be lost. The publisher
+// then resends the message to get another one.
 
 import (
 	"context"
@@ -19,23 +19,22 @@ import (
 )
 
 const (
-	// confirmWithin is how long the confirmation may take of a message that has
-	// left the queue.
+	// confirmWithin is how long the confirmation of a message may take after the
+	// message has left the queue.
 	confirmWithin = 10 * time.Second
-	// resendAfter is the same for a message that is still in the queue, and
-	// doubles with each resend. One copy in the queue is enough; this is for a
-	// consumer that never purges.
+	// resendAfter is the same for a message still in the queue. It doubles with each
+	// resend. It matters only with a consumer that never purges.
 	resendAfter = 2 * time.Minute
-	// silentFor is how long no confirmation must arrive to be reported.
+	// silentFor is the time without any confirmation before a warning is logged.
 	silentFor          = 3 * time.Second
-	confirmationsEvery = 500 * time.Millisecond // between two checks
+	confirmationsEvery = 500 * time.Millisecond // between two checks for lost confirmations
 )
 
-// onConfirmation ends a message, once, however often it is confirmed.
+// onConfirmation completes a message. Further confirmations of it do nothing.
 func (p *Publisher) onConfirmation(m *nats.Msg) {
 	var o mta.Outcome
 	if err := json.Unmarshal(m.Data, &o); err != nil {
-		p.conn.log.Warn("unreadable confirmation", "error", err)
+		p.conn.log.Warn("malformed confirmation", "error", err)
 		return
 	}
 	id, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, p.confirms), 10, 64)
@@ -44,14 +43,14 @@ func (p *Publisher) onConfirmation(m *nats.Msg) {
 	}
 	p.mu.Lock()
 	s := p.slots[id]
-	p.silence.end("a consumer answers")
+	p.silence.end("a consumer sends confirmations")
 	p.mu.Unlock()
 	if s != nil {
 		p.done(s, o)
 	}
 }
 
-// watchConfirmations resends messages whose confirmation must be lost.
+// watchConfirmations resends messages whose confirmation is presumed lost.
 func (p *Publisher) watchConfirmations(ctx context.Context) {
 	var created time.Time // of the stream at the last check
 	for sleep(ctx, confirmationsEvery) {
@@ -70,8 +69,8 @@ func (p *Publisher) watchConfirmations(ctx context.Context) {
 	}
 }
 
-// overdue reports whether a confirmation is late, and tells the user if none
-// arrives at all.
+// overdue reports whether a confirmation is late. It logs a warning if none arrives
+// at all.
 func (p *Publisher) overdue() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,7 +78,7 @@ func (p *Publisher) overdue() bool {
 	for _, s := range p.slots {
 		if s.state == slotAcked && now-s.acked > min(silentFor, p.options.confirmWithin) {
 			if now-p.progress > silentFor {
-				p.silence.begin("no consumer answers, waiting for one", "unconfirmed", len(p.slots))
+				p.silence.begin("no consumer sends confirmations, waiting for one", "unconfirmed", len(p.slots))
 			}
 			return true
 		}
@@ -100,7 +99,7 @@ func (p *Publisher) resendUnconfirmed(state jetstream.StreamState, recreated boo
 		}
 		patience := resendAfter << min(s.resends, 10)
 		if recreated || s.sequence < state.FirstSeq || s.sequence > state.LastSeq {
-			s.sequence = math.MaxUint64 // it stays gone, whatever sequences the stream has later
+			s.sequence = math.MaxUint64 // it counts as gone, even if the stream reuses the sequence
 			patience = p.options.confirmWithin
 		}
 		if now-s.acked < patience {

@@ -1,7 +1,7 @@
 package stream
 
-// The connection to the broker. It waits for one that is not there yet, or not
-// any more, for as long as it takes.
+// The connection to the broker. It waits for a broker that has not started, and
+// reconnects, without a time limit.
 
 import (
 	"context"
@@ -20,51 +20,52 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A Config says how to reach the broker.
+// A Config is the configuration of a connection to the broker.
 type Config struct {
 	Servers string // URLs, comma-separated
-	Name    string // ours, for the broker's lists of connections
-	Role    string // "producer" or "consumer": which inboxes we may hear
+	Name    string // name of the client in the broker's monitoring
+	Role    string // "producer", "consumer" or "admin": part of the inbox subjects, for permissions
 	Creds   string // a credentials file
 	User    string
 
-	Password, PasswordFile string // one of the two
+	Password, PasswordFile string // at most one of the two
 
 	CA        string // CA that signed the broker's certificate; "": the CAs of the system
-	Cert, Key string // ours, if the broker wants to see one
+	Cert, Key string // client certificate, if the broker requires one
 	Log       *slog.Logger
 	Options   []nats.Option // applied last
 }
 
-// A Conn is a connection to the broker. While the broker is away, what needs
-// it fails or waits; when it is back, all goes on.
+// A Conn is a connection to the broker. While the broker is unreachable, calls fail
+// or wait. After a reconnect, they continue.
 type Conn struct {
 	nc  *nats.Conn
 	js  jetstream.JetStream
 	log *slog.Logger
 
-	// broken is cancelled, with the cause, when waiting is of no use.
+	// broken is cancelled, with the cause, by a permanent error.
 	broken context.Context
 	fail   context.CancelCauseFunc
 
 	mu   sync.Mutex
-	lost chan struct{} // closed, and made anew, when the connection is lost
+	lost chan struct{} // closed and replaced when the connection is lost
 }
 
 const (
-	apiTimeout = 5 * time.Second // for an answer of the broker
-	// writeTimeout is for the system to take what we send. The library's own
-	// minute is as long as we would not notice a broker that is cut off.
+	apiTimeout = 5 * time.Second // for a response of the broker
+	// writeTimeout bounds a write to the socket. With the default of one minute, a
+	// network partition would stay undetected that long.
 	writeTimeout = 3 * time.Second
-	// flushTimeout is short: a broker that hangs must not keep Ctrl-C waiting,
-	// and what it does not hear any more comes again.
+	// flushTimeout is short, so that Ctrl-C works while the broker hangs. Messages
+	// that do not arrive are resent or redelivered.
 	flushTimeout = 800 * time.Millisecond
-	noticeDelay  = 400 * time.Millisecond // what is over sooner is not worth a word
-	pollInterval = 100 * time.Millisecond // for what the broker does not tell by itself
+	noticeDelay  = 400 * time.Millisecond // shorter trouble is not logged
+	pollInterval = 100 * time.Millisecond // for conditions without a notification
 )
 
-// Connect connects to the broker. It waits for it until ctx ends, and says so
-// once. Wrong credentials are an error at once.
+// Connect connects to the broker. It waits for the broker until ctx ends, and logs
+// that once. It returns permanent errors at once: [*ServerError], [*LoginError],
+// [*TLSError].
 func Connect(ctx context.Context, c Config) (*Conn, error) {
 	conn := &Conn{log: c.Log, lost: make(chan struct{})}
 	conn.broken, conn.fail = context.WithCancelCause(context.Background())
@@ -84,16 +85,17 @@ func Connect(ctx context.Context, c Config) (*Conn, error) {
 	if conn.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("stream: %w", err)
 	}
-	if err := conn.awaitFirst(ctx, c, up); err != nil {
+	if err := conn.awaitConnected(ctx, c, up); err != nil {
 		nc.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}) error {
-	say := time.NewTimer(noticeDelay)
-	defer say.Stop()
+// awaitConnected waits for the first connection, until ctx ends or a permanent error.
+func (c *Conn) awaitConnected(ctx context.Context, config Config, up <-chan struct{}) error {
+	notice := time.NewTimer(noticeDelay)
+	defer notice.Stop()
 	waited := false
 	for {
 		select {
@@ -102,13 +104,13 @@ func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}
 				c.log.Info("connected to the broker", "server", c.nc.ConnectedUrlRedacted())
 			}
 			return nil
-		case <-say.C:
+		case <-notice.C:
 			waited = true
-			facts := []any{"server", redacted(config.Servers)}
+			attrs := []any{"server", redacted(config.Servers)}
 			if err := c.nc.LastError(); err != nil {
-				facts = append(facts, "error", err)
+				attrs = append(attrs, "error", err)
 			}
-			c.log.Warn("cannot connect to the broker, retrying", facts...)
+			c.log.Warn("cannot connect to the broker, retrying", attrs...)
 		case <-c.broken.Done():
 			return context.Cause(c.broken)
 		case <-ctx.Done():
@@ -117,8 +119,8 @@ func (c *Conn) awaitFirst(ctx context.Context, config Config, up <-chan struct{}
 	}
 }
 
+// options returns the connection options. up receives a value at the first connection.
 func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
-	first := func(*nats.Conn) { up <- struct{}{} }
 	o := []nats.Option{
 		nats.Name(config.Name),
 		nats.CustomInboxPrefix("_INBOX_" + config.Role),
@@ -126,17 +128,17 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100 * time.Millisecond),
 		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
-		// Nothing is kept for later while the broker is away: all that is sent
-		// is sent again by those who wait for an answer, and once is enough.
+		// No buffer while disconnected: each sender resends what is not
+		// acknowledged, and a buffer would send it twice.
 		nats.ReconnectBufSize(-1),
-		// A broker that is cut off closes no connection.
+		// A network partition closes no connection: pings detect it.
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		// Nor does it take what we write.
+		// During a partition, writes block.
 		nats.FlusherTimeout(writeTimeout),
 		nats.SetCustomDialer(newDialer()),
-		nats.SkipHostLookup(), // the dialer does it
-		nats.ConnectHandler(first),
+		nats.SkipHostLookup(), // the dialer resolves names
+		nats.ConnectHandler(func(*nats.Conn) { up <- struct{}{} }),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			c.mu.Lock()
 			close(c.lost)
@@ -156,8 +158,8 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 	return o
 }
 
-// asyncError hears of what no call returns. Missing rights are such a thing: the
-// call itself would just never be answered.
+// asyncError handles errors that no call returns. Permission denied is one of them:
+// the denied call gets no response.
 func (c *Conn) asyncError(err error, config Config) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		c.fail(&RightsError{err.Error(), config.Role, config.User})
@@ -166,14 +168,15 @@ func (c *Conn) asyncError(err error, config Config) {
 	c.log.Debug("nats", "error", err)
 }
 
-// connectionLost returns a channel that is closed when the present connection is
-// lost. What was on its way on it never arrives, even after a reconnect.
+// connectionLost returns a channel that is closed when the current connection is
+// lost. Messages in flight on it are lost, even after a reconnect.
 func (c *Conn) connectionLost() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lost
 }
 
+// closeError returns the error of a closed connection.
 func closeError(last error, config Config) error {
 	if last == nil {
 		return errors.New("stream: the connection is closed")
@@ -184,12 +187,12 @@ func closeError(last error, config Config) error {
 	return fmt.Errorf("stream: the connection is closed: %w", last)
 }
 
-// URL is the broker we are connected to.
+// URL returns the URL of the connected broker, without a password.
 func (c *Conn) URL() string { return c.nc.ConnectedUrlRedacted() }
 
-// Close sends what is buffered and ends the connection. A broker that does not
-// answer in time is no error: what counts as done was acknowledged before, and
-// whatever the broker has not received is sent or delivered again.
+// Close flushes the buffer and closes the connection. A flush that times out is not
+// an error: messages that the broker has not received are not acknowledged, and are
+// resent or redelivered.
 func (c *Conn) Close() error {
 	if c.nc.IsConnected() {
 		if err := c.nc.FlushTimeout(flushTimeout); err != nil {
@@ -200,27 +203,27 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Stream waits until the broker has the stream, and says so once. It returns a
-// [*SettingError] if the stream is not as it must be.
+// Stream waits until the stream exists, and logs that once. It returns a
+// [*SettingError] if a setting of the stream is wrong.
 func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
 	absent := notice{log: c.log, after: noticeDelay}
 	for {
 		s, err := c.lookUpStream(ctx)
 		if err == nil {
-			absent.end("the broker has the stream now", "stream", Name)
-			if err := check(s.CachedInfo().Config); err != nil {
+			absent.end("the stream exists now", "stream", Name)
+			if err := checkSettings(s.CachedInfo().Config); err != nil {
 				return nil, err
 			}
 			return s, nil
 		}
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			absent.begin("the broker has no such stream yet, waiting until it is created", "stream", Name)
+			absent.begin("the broker has no such stream yet, waiting for it", "stream", Name)
 		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 			errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-			absent.begin("the broker has no JetStream yet, waiting", "error", err)
+			absent.begin("the broker has no JetStream yet, waiting for it", "error", err)
 		default:
-			c.log.Debug("look for the stream", "error", err)
+			c.log.Debug("look up the stream", "error", err)
 		}
 		if err := c.pause(ctx, pollInterval); err != nil {
 			return nil, fmt.Errorf("stream: no stream %s: %w", Name, err)
@@ -228,14 +231,15 @@ func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
 	}
 }
 
+// lookUpStream returns the stream with its current state.
 func (c *Conn) lookUpStream(ctx context.Context) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	defer context.AfterFunc(c.broken, cancel)() // without the rights to ask there is no answer
+	defer context.AfterFunc(c.broken, cancel)() // a denied request gets no response
 	return c.js.Stream(ctx, Name)
 }
 
-// pause waits, and returns the reason if it must end sooner.
+// pause waits for d. It returns the cause if ctx ends or the connection breaks first.
 func (c *Conn) pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -259,7 +263,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// redacted is a list of servers without the passwords in it.
+// redacted returns a list of URLs without their passwords.
 func redacted(servers string) string {
 	list := strings.Split(servers, ",")
 	for i, s := range list {
@@ -270,16 +274,16 @@ func redacted(servers string) string {
 	return strings.Join(list, ",")
 }
 
-// dialTimeout bounds the look-up of the name as well: the library's own has no
-// limit, and where no name server answers it takes half a minute.
+// dialTimeout also bounds the DNS lookup. The lookup of the library has no timeout,
+// and takes half a minute if no DNS server responds.
 const dialTimeout = 2 * time.Second
 
-// A dialer makes connections that end when what is written is not taken.
+// A dialer opens connections that a write timeout closes.
 type dialer struct{ net.Dialer }
 
 func newDialer() *dialer { return &dialer{net.Dialer{Timeout: dialTimeout}} }
 
-// Dial is what the library calls.
+// Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	c, err := d.Dialer.Dial(network, address)
 	if err != nil {
@@ -288,45 +292,46 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return deadlineConn{c}, nil
 }
 
-// A deadlineConn is a connection that is closed by a write that takes too long. The
-// library would go on writing to it, and while a write waits it can't find out
-// that no ping is answered: a broker that was cut off was given up after 21 s.
+// A deadlineConn is a connection that a write timeout closes. The library would keep
+// writing, and a blocked write hides missing pongs. Without it, detecting a network
+// partition took 21 s.
 type deadlineConn struct{ net.Conn }
 
-func (t deadlineConn) Write(b []byte) (int, error) {
-	n, err := t.Conn.Write(b)
+func (d deadlineConn) Write(b []byte) (int, error) {
+	n, err := d.Conn.Write(b)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
-	if closing := t.Close(); closing != nil {
+	if closing := d.Close(); closing != nil {
 		return n, errors.Join(err, closing)
 	}
 	return n, err
 }
 
-// A notice is the state of one such trouble. It is not safe for concurrent use.
+// A notice logs the begin and the end of one kind of trouble, once each. It is not
+// safe for concurrent use.
 type notice struct {
-	log   *slog.Logger
-	after time.Duration // how long the trouble must last to be worth a word
-	since time.Time     // zero: there is none
-	said  bool
+	log    *slog.Logger
+	after  time.Duration // shorter trouble is not logged
+	since  time.Time     // zero: no trouble
+	logged bool
 }
 
-// begin says that there is trouble, unless that has been said.
+// begin reports trouble. It logs a warning once the trouble has lasted long enough.
 func (n *notice) begin(text string, args ...any) {
 	if n.since.IsZero() {
 		n.since = time.Now()
 	}
-	if !n.said && time.Since(n.since) >= n.after {
-		n.said = true
+	if !n.logged && time.Since(n.since) >= n.after {
+		n.logged = true
 		n.log.Warn(text, args...)
 	}
 }
 
-// end says that it is over, if it was said to be there.
+// end reports that the trouble is over. It logs that if the trouble was logged.
 func (n *notice) end(text string, args ...any) {
-	if n.said {
+	if n.logged {
 		n.log.Info(text, append(args, "after", time.Since(n.since).Round(time.Millisecond))...)
 	}
-	n.since, n.said = time.Time{}, false
+	n.since, n.logged = time.Time{}, false
 }

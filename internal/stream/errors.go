@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A SettingError says that the stream is not as it must be.
+// A SettingError reports that a setting of the stream is wrong.
 type SettingError struct {
 	Setting   string
 	Got, Want any
@@ -21,12 +21,12 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("stream: the %s of stream %s is %v, want %v", e.Setting, Name, e.Got, e.Want)
 }
 
-// A DatabaseError says that the rows of this queue go to another database.
-// Two databases on one queue would get a part of the rows each.
+// A DatabaseError reports that another database owns the consumer of this queue. Two
+// databases on one queue would each get only some of the rows.
 type DatabaseError struct {
-	Database string // the id of the one they go to
-	Path     string // where that was when it was first seen
-	Copy     bool   // ours is the same by its id: a copy of it, or it was moved
+	Database string // id of the owner
+	Path     string // of the owner when it was first seen
+	Copy     bool   // this database has the same id: it is a copy, or was moved
 }
 
 func (e *DatabaseError) Error() string {
@@ -48,8 +48,8 @@ func (e *LiveCopyError) Error() string {
 	return fmt.Sprintf("stream: process %d on host %s writes to a copy of this database, at %s", e.PID, e.Host, e.Path)
 }
 
-// A StaleError reports that the queue's messages are acknowledged further than
-// this database has them: rows are missing in it.
+// A StaleError reports that this database lacks rows: messages of the queue are
+// acknowledged that it has not stored.
 type StaleError struct {
 	Acknowledged uint64 // the last message that was acknowledged or purged
 	Stored       uint64 // the last message that is stored in this database
@@ -59,19 +59,19 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("stream: this database lacks rows: messages up to %d of the queue were acknowledged, and it has them up to %d", e.Acknowledged, e.Stored)
 }
 
-// A RightsError says that the broker refuses what we need to do.
+// A RightsError reports that the broker denied a permission.
 type RightsError struct {
-	Text string
-	Role string // whose work it is
-	User string // who we are
+	Text string // error text of the broker
+	Role string // role with the permission
+	User string // user name of this connection
 }
 
 func (e *RightsError) Error() string {
 	return fmt.Sprintf("stream: permission denied: user %q may not act as a %s: %s", e.User, e.Role, e.Text)
 }
 
-// isQueueFull says whether the broker refused a message because its queue is isQueueFull.
-// The code alone says only that it was not stored.
+// isQueueFull reports whether the broker rejected a message because the queue is full.
+// The error code alone means only that the message was not stored.
 func isQueueFull(err error) bool {
 	e, ok := errors.AsType[*jetstream.APIError](err)
 	if !ok {
@@ -81,31 +81,30 @@ func isQueueFull(err error) bool {
 	return e.ErrorCode == accountFull || e.ErrorCode == storeFailed && strings.Contains(e.Description, "maximum bytes")
 }
 
-// isTooMany reports whether the broker dropped a message because it receives more
-// than it can store.
+// isTooMany reports whether the broker dropped a message because too many wait for
+// the disk (429).
 func isTooMany(err error) bool {
 	e, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && e.Code == 429
 }
 
-// A ServerError is an address that can't be a broker's: waiting for it would
-// be for ever.
+// A ServerError reports an address that is not a valid NATS URL. It is permanent.
 type ServerError struct{ URL, Problem string }
 
 func (e *ServerError) Error() string {
-	return fmt.Sprintf("stream: the server %q %s", e.URL, e.Problem)
+	return fmt.Sprintf("stream: server %q: %s", e.URL, e.Problem)
 }
 
-// checkServers looks at every address of a list.
+// checkServers returns a [*ServerError] for the first invalid address of a list.
 func checkServers(list string) error {
 	for server := range strings.SplitSeq(list, ",") {
 		server = strings.TrimSpace(server)
 		scheme, rest, ok := strings.Cut(server, "://")
 		switch {
 		case server == "" || ok && rest == "":
-			return &ServerError{redacted(server), "is empty"}
+			return &ServerError{redacted(server), "the address is empty"}
 		case ok && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme):
-			return &ServerError{redacted(server), "is not a NATS address: " + scheme + "://"}
+			return &ServerError{redacted(server), "not a NATS address: " + scheme + "://"}
 		}
 	}
 	return nil

@@ -141,7 +141,7 @@ func TestConfirmCountsOnce(t *testing.T) {
 	c, log := connect(t, b)
 	p := publisher(t, c, PublisherOptions{Stored: true})
 	publish(t, p, 2, 101)
-	until(t, "it says that nobody answers", func() bool { return log.count("no consumer answers") == 1 })
+	until(t, "it says that nobody answers", func() bool { return log.count("no consumer sends confirmations") == 1 })
 	if got := p.Totals(); got.Messages != 0 {
 		t.Errorf("done without a confirmation: %+v", got)
 	}
@@ -155,7 +155,7 @@ func TestConfirmCountsOnce(t *testing.T) {
 	if got := p.Totals(); got.Outcome.Stored != 100 || got.Records != 100 {
 		t.Errorf("totals %+v", got)
 	}
-	if log.count("no consumer answers") != 1 || log.count("a consumer answers") != 1 {
+	if log.count("no consumer sends confirmations") != 1 || log.count("a consumer sends confirmations") != 1 {
 		t.Errorf("want each said once")
 	}
 }
@@ -410,7 +410,7 @@ func TestRequests(t *testing.T) {
 	if got, err := q.Store(t.Context(), chunk(2)); err != nil || got.Stored != 1 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := q.Store(t.Context(), chunk(3)); err == nil || !strings.Contains(err.Error(), "refused: no") {
+	if _, err := q.Store(t.Context(), chunk(3)); err == nil || !strings.Contains(err.Error(), "request rejected: no") {
 		t.Errorf("got %v", err)
 	}
 	nc := raw(t, b)

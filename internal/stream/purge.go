@@ -9,20 +9,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// purgeInterval keeps a small queue from filling up. Each purge costs a few
-// requests to the broker.
+// purgeInterval is short enough that a small queue does not fill up. Each purge costs
+// a few requests to the broker.
 const purgeInterval = 250 * time.Millisecond
 
-// purgeLoop purges while there is something to purge. The first purge removes
-// what an earlier reader left.
+// purgeLoop purges the stream until the reader closes. The first purge removes what
+// an earlier reader left.
 func (r *Reader) purgeLoop() {
 	trouble := notice{log: r.conn.log, after: 10 * time.Second}
 	for first := true; ; first = false {
 		if (first || r.unpurged()) && r.conn.nc.IsConnected() && r.owns() {
 			if err := r.purge(r.ctx); err != nil {
-				trouble.begin("can't purge stored rows from the queue", "error", err)
+				trouble.begin("purge of stored rows failed", "error", err)
 			} else {
-				trouble.end("stored rows are purged again")
+				trouble.end("purge of stored rows works again")
 			}
 		}
 		if !sleep(r.ctx, purgeInterval) {
@@ -31,14 +31,14 @@ func (r *Reader) purgeLoop() {
 	}
 }
 
-// unpurged reports whether stored messages may still be in the stream.
+// unpurged reports whether the stream may still hold stored messages.
 func (r *Reader) unpurged() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stored.Stream == r.streamID && r.stored.Sequence > r.purged
 }
 
-// purge removes the messages before the first that is not acknowledged.
+// purge removes the messages before the first unacknowledged one.
 func (r *Reader) purge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func (r *Reader) purge(ctx context.Context) error {
 	r.mu.Unlock()
 	info, err := consumer.Info(ctx)
 	if err != nil {
-		return err // if another process has taken over, it is not ours to purge
+		return err // after a takeover, the consumer is deleted: only its new owner purges
 	}
 	floor := info.AckFloor.Stream
 	if floor <= purged {

@@ -334,7 +334,7 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	if err := check(settings(1, 1)); err != nil {
+	if err := checkSettings(settings(1, 1)); err != nil {
 		t.Errorf("our own: %v", err)
 	}
 	for want, change := range map[string]func(*jetstream.StreamConfig){
@@ -351,7 +351,7 @@ func TestSettings(t *testing.T) {
 	} {
 		c := settings(1, 1)
 		change(&c)
-		if e, ok := errors.AsType[*SettingError](check(c)); !ok || e.Setting != want {
+		if e, ok := errors.AsType[*SettingError](checkSettings(c)); !ok || e.Setting != want {
 			t.Errorf("%s: got %v", want, e)
 		}
 	}

@@ -1,7 +1,7 @@
 package stream
 
-// Requests: rows that no queue keeps. The sender holds them until it hears
-// that they are committed.
+// Requests: rows that are not queued. The sender keeps them until they are confirmed,
+// which happens after the commit.
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"turnstile/internal/mta"
 )
 
-// maxPendingRequests bounds the memory of requests that wait. Senders retry
-// those that are dropped.
+// maxPendingRequests bounds the memory of waiting requests. The library drops
+// requests beyond it, and their senders retry.
 const maxPendingRequests = 16 << 20 // bytes
 
 // Requests receives requests for the owner of the stream's consumer.
@@ -38,7 +38,7 @@ func (r *Reader) Requests() (*Requests, error) {
 	if err := sub.SetPendingLimits(-1, maxPendingRequests); err != nil {
 		return nil, fmt.Errorf("stream: receive requests: %w", err)
 	}
-	// The server must know the subscription before the caller says that it
+	// The server must have the subscription before the caller announces that it
 	// serves requests.
 	if err := nc.FlushTimeout(apiTimeout); err != nil && nc.IsConnected() {
 		return nil, fmt.Errorf("stream: receive requests: %w", err)
@@ -57,9 +57,9 @@ func (q *Requests) Next(ctx context.Context) (*Delivery, error) {
 				return d, q.awaitOwner(ctx)
 			}
 		case errors.Is(err, nats.ErrNoResponders):
-			conn.log.Warn("request refused: it has no rows, and the form of a status of the server")
+			conn.log.Warn("request dropped: it has no rows and looks like a status message of the server")
 		case errors.Is(err, nats.ErrSlowConsumer):
-			conn.log.Warn("too many requests wait; some are dropped, and their senders retry", "error", err)
+			conn.log.Warn("too many waiting requests: some are dropped, and their senders retry", "error", err)
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case conn.broken.Err() != nil:
@@ -70,8 +70,8 @@ func (q *Requests) Next(ctx context.Context) (*Delivery, error) {
 	}
 }
 
-// awaitOwner waits, after a reconnect, until the consumer is taken over again.
-// Until then, another database may own it, and the request may belong there.
+// awaitOwner waits, after a reconnect, until this reader owns the consumer again.
+// Until then another database may own it, and the request may be for that one.
 func (q *Requests) awaitOwner(ctx context.Context) error {
 	for !q.reader.owns() {
 		if err := q.reader.conn.pause(ctx, pollInterval/10); err != nil {
@@ -81,7 +81,8 @@ func (q *Requests) awaitOwner(ctx context.Context) error {
 	return nil
 }
 
-// Close receives no further requests. Their senders get no answer and retry.
+// Close stops receiving requests. Waiting requests get no response, and their senders
+// retry.
 func (q *Requests) Close() error {
 	if q.reader.conn.nc.IsClosed() {
 		return nil
@@ -89,21 +90,21 @@ func (q *Requests) Close() error {
 	return wrap("stop receiving requests", q.sub.Unsubscribe())
 }
 
-// A Requester has rows stored without a queue. It is safe for concurrent use.
+// A Requester stores rows without the queue. It is safe for concurrent use.
 type Requester struct {
 	conn  *Conn
 	inbox string
 
-	mu   sync.Mutex
-	made int          // slots so far
-	idle []*replySlot // one for each request that was in flight at a time
+	mu      sync.Mutex
+	created int          // number of slots
+	idle    []*replySlot // slots without a request in flight
 }
 
-// A replySlot is a subscription that one request uses at a time. Its answers go
-// from the connection straight to the goroutine that waits: each goroutine in
-// between would be one more wake-up a row.
+// A replySlot is a reply subscription that one request uses at a time. The
+// connection delivers responses directly to the waiting goroutine. Another goroutine
+// in between would cost one more wake-up a row.
 type replySlot struct {
-	inbox   string // each request adds a token of its own
+	inbox   string // each request adds its own token
 	answers chan *nats.Msg
 	sub     *nats.Subscription
 	resend  *time.Timer
@@ -117,22 +118,23 @@ func (c *Conn) Requester() (*Requester, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.giveBack(slot)
+	q.releaseSlot(slot)
 	return q, nil
 }
 
-// Close ends the requester. No request may be in flight.
+// Close closes the requester. No request may be in flight.
 func (q *Requester) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var errs error
 	for _, slot := range q.idle {
-		errs = errors.Join(errs, q.drop(slot))
+		errs = errors.Join(errs, q.closeSlot(slot))
 	}
 	q.idle = nil
 	return errs
 }
 
+// takeSlot returns an idle slot, or a new one.
 func (q *Requester) takeSlot() (*replySlot, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -141,46 +143,48 @@ func (q *Requester) takeSlot() (*replySlot, error) {
 		q.idle = q.idle[:last]
 		return slot, nil
 	}
-	q.made++
+	q.created++
 	slot := &replySlot{
-		inbox: q.inbox + strconv.Itoa(q.made) + ".", answers: make(chan *nats.Msg, 16), resend: time.NewTimer(time.Hour),
+		inbox: q.inbox + strconv.Itoa(q.created) + ".", answers: make(chan *nats.Msg, 16), resend: time.NewTimer(time.Hour),
 	}
 	slot.resend.Stop()
 	var err error
 	if slot.sub, err = q.conn.nc.ChanSubscribe(slot.inbox+"*", slot.answers); err != nil {
-		return nil, fmt.Errorf("stream: subscribe to answers: %w", err)
+		return nil, fmt.Errorf("stream: subscribe to responses: %w", err)
 	}
 	return slot, nil
 }
 
-func (q *Requester) giveBack(slot *replySlot) {
+// releaseSlot makes a slot idle.
+func (q *Requester) releaseSlot(slot *replySlot) {
 	slot.resend.Stop()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.idle = append(q.idle, slot)
 }
 
-func (q *Requester) drop(slot *replySlot) error {
+// closeSlot ends the subscription of a slot.
+func (q *Requester) closeSlot(slot *replySlot) error {
 	slot.resend.Stop()
 	if q.conn.nc.IsClosed() {
 		return nil
 	}
-	return wrap("unsubscribe from answers", slot.sub.Unsubscribe())
+	return wrap("unsubscribe from responses", slot.sub.Unsubscribe())
 }
 
 // ErrNoConsumer is returned by Store when no consumer serves requests.
 var ErrNoConsumer = errors.New("stream: no consumer serves requests")
 
-// A request without an answer is resent after minResend, then after twice as
-// long each time, up to maxResend.
+// A request without a response is resent with exponential backoff, from minResend to
+// maxResend.
 const (
 	minResend = 250 * time.Millisecond
 	maxResend = 2 * time.Second
 )
 
-// Store has the rows of a chunk stored and returns once they are committed. It
-// resends the request until an answer arrives or ctx ends. After an error the
-// rows may or may not be stored, and may be sent again.
+// Store sends the rows of a chunk to the consumer and returns after they are
+// committed. It resends the request until a response arrives or ctx ends. After an
+// error, the rows may or may not be stored. Resending them is safe.
 func (q *Requester) Store(ctx context.Context, c mta.Chunk) (mta.Outcome, error) {
 	m, err := encode(requestSubjects+subjectToken(c.Source), c)
 	if err != nil {
@@ -193,15 +197,15 @@ func (q *Requester) Store(ctx context.Context, c mta.Chunk) (mta.Outcome, error)
 	return decodeAnswer(answer)
 }
 
-// request sends a message until an answer arrives. All attempts have the same
-// reply subject, so a late answer to an earlier one counts. Otherwise a round
-// trip longer than the pause between two attempts would never end.
+// request resends a message until a response arrives. All attempts have the same
+// reply subject, so a late response to an earlier attempt counts. Otherwise a round
+// trip longer than the resend interval would never succeed.
 func (q *Requester) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	slot, err := q.takeSlot()
 	if err != nil {
 		return nil, err
 	}
-	defer q.giveBack(slot)
+	defer q.releaseSlot(slot)
 	slot.last++
 	m.Reply = slot.inbox + strconv.FormatUint(slot.last, 10)
 	pause := minResend
@@ -218,7 +222,7 @@ func (q *Requester) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 		case a := <-slot.answers:
 			if a.Subject == m.Reply {
 				return a, nil
-			} // else it is about the rows of an earlier request
+			} // else it is a late response to an earlier request
 		case <-slot.resend.C:
 			pause = min(2*pause, maxResend)
 			slot.resend.Reset(pause)
@@ -231,6 +235,7 @@ func (q *Requester) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 	}
 }
 
+// decodeAnswer returns the outcome in a response, or the error that it carries.
 func decodeAnswer(answer *nats.Msg) (mta.Outcome, error) {
 	if len(answer.Data) == 0 && answer.Header.Get("Status") == noResponders {
 		return mta.Outcome{}, ErrNoConsumer
@@ -240,10 +245,10 @@ func decodeAnswer(answer *nats.Msg) (mta.Outcome, error) {
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(answer.Data, &a); err != nil {
-		return mta.Outcome{}, fmt.Errorf("stream: unreadable answer: %w", err)
+		return mta.Outcome{}, fmt.Errorf("stream: malformed response: %w", err)
 	}
 	if a.Error != "" {
-		return mta.Outcome{}, fmt.Errorf("stream: refused: %s", a.Error)
+		return mta.Outcome{}, fmt.Errorf("stream: request rejected: %s", a.Error)
 	}
 	return a.Outcome, nil
 }

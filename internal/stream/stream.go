@@ -1,21 +1,21 @@
-// Package stream carries chunks of rows over NATS JetStream: names and limits,
-// the form of a message, publishing, reading, confirming.
+// Package stream carries chunks of rows over NATS JetStream: subjects, limits, the
+// message format, publishing, reading and confirmations.
 //
-// It starts with [Connect]. A producer then takes a [Publisher], a consumer a
-// [Reader] and, for what no queue keeps, [Requests]. All of them outlive the
-// broker: while it is away they wait, say so once, and go on.
+// [Connect] opens a connection. A producer uses a [Publisher]. A consumer uses a
+// [Reader], and [Requests] for rows that are not queued. All of them survive an
+// outage of the broker: they wait, log that once, and continue.
 //
 // # Delivery
 //
-// What is published is acknowledged when the broker has it on disk. It is
-// delivered until the reader acknowledges it, and may be delivered more than
-// once: whoever stores it must know a row again (source and line say which it
-// is). There is no Nats-Msg-Id: the broker's duplicate window knows messages,
-// not rows, and would swallow a file that is sent again in other pieces.
+// The broker acknowledges a published message once it is on disk. It redelivers a
+// message until the reader acknowledges it, so delivery is at least once. The
+// database deduplicates rows by source and line. Messages have no Nats-Msg-Id: it
+// identifies messages, not rows. The broker would drop a file that is resent with
+// other message boundaries.
 package stream
 
-// What the stream must be: a queue on disk that refuses when it is full, and
-// never drops a row that nobody has read.
+// The settings of the stream: a queue on disk that rejects messages when it is full,
+// and never drops a message.
 
 import (
 	"context"
@@ -28,9 +28,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// settings of the stream. It keeps its messages until the reader purges what
-// it has stored. Work-queue retention would do that by itself, at the price of
-// another fsync a message; and it was seen to deliver acknowledged ones again.
+// settings returns the settings of the stream. The stream keeps messages until the
+// reader purges those it has stored. Work-queue retention would remove them itself,
+// but costs another fsync a message. It also redelivered acknowledged messages.
 func settings(maxBytes int64, replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        Name,
@@ -45,8 +45,9 @@ func settings(maxBytes int64, replicas int) jetstream.StreamConfig {
 	}
 }
 
-// Ensure makes the stream, or sets its size and replicas if it is there. It
-// returns a [*SettingError] for a stream that is someone else's.
+// Ensure creates the stream, or updates the size limit and replicas of an existing
+// one. It returns a [*SettingError] if another setting is wrong, and a [*SizeError]
+// if the stream holds more than maxBytes.
 func Ensure(ctx context.Context, nc *nats.Conn, maxBytes int64, replicas int) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -55,17 +56,17 @@ func Ensure(ctx context.Context, nc *nats.Conn, maxBytes int64, replicas int) er
 	s, err := js.Stream(ctx, Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, settings(maxBytes, replicas))
-		return wrap("make stream "+Name, err)
+		return wrap("create stream "+Name, err)
 	}
 	if err != nil {
-		return wrap("look for stream "+Name, err)
+		return wrap("look up stream "+Name, err)
 	}
 	info := s.CachedInfo()
-	if err := check(info.Config); err != nil {
+	if err := checkSettings(info.Config); err != nil {
 		return err
 	}
 	if info.State.Bytes > uint64(max(maxBytes, 0)) {
-		// The server would make room by removing the oldest messages.
+		// The server would remove the oldest messages.
 		return &SizeError{info.State.Bytes, maxBytes}
 	}
 	if info.Config.MaxBytes == maxBytes && info.Config.Replicas == replicas {
@@ -74,21 +75,22 @@ func Ensure(ctx context.Context, nc *nats.Conn, maxBytes int64, replicas int) er
 	c := info.Config
 	c.MaxBytes, c.Replicas = maxBytes, replicas
 	_, err = js.UpdateStream(ctx, c)
-	return wrap("change stream "+Name, err)
+	return wrap("update stream "+Name, err)
 }
 
-// A SizeError says that the queue holds more than it is to hold from now on.
+// A SizeError reports that the queue holds more bytes than the new size limit.
 type SizeError struct {
 	Holds uint64
 	Want  int64
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("stream: the queue holds %d bytes, more than the %d it is to hold at most", e.Holds, e.Want)
+	return fmt.Sprintf("stream: the queue holds %d bytes, more than the new limit of %d", e.Holds, e.Want)
 }
 
-// check names the first setting that would lose rows, or never let them in.
-func check(c jetstream.StreamConfig) error {
+// checkSettings returns a [*SettingError] for the first setting that would lose or
+// reject rows.
+func checkSettings(c jetstream.StreamConfig) error {
 	for _, s := range []struct {
 		name      string
 		ok        bool
@@ -115,29 +117,30 @@ func check(c jetstream.StreamConfig) error {
 	return nil
 }
 
-func wrap(doing string, err error) error {
+// wrap adds the package and the operation to an error, if there is one.
+func wrap(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("stream: %s: %w", doing, err)
+	return fmt.Errorf("stream: %s: %w", operation, err)
 }
 
-// Ensure makes the stream, or sets its size and replicas: see the function
-// Ensure. A cluster that is coming up is waited for, until ctx ends.
+// Ensure is the function [Ensure], and waits for a cluster that is starting, until
+// ctx ends.
 func (c *Conn) Ensure(ctx context.Context, maxBytes int64, replicas int) error {
 	for {
 		err := Ensure(ctx, c.nc, maxBytes, replicas)
 		if err == nil || ctx.Err() != nil || !isStarting(err) {
 			return err
 		}
-		c.log.Debug("make the stream", "error", err)
+		c.log.Debug("create the stream", "error", err)
 		if pauseErr := c.pause(ctx, pollInterval); pauseErr != nil {
-			return err // it says more than that the time is over
+			return err // more specific than the timeout
 		}
 	}
 }
 
-// isStarting says whether an error may be that of a cluster without a leader.
+// isStarting reports whether a cluster without a leader may cause err.
 func isStarting(err error) bool {
 	_, settings := errors.AsType[*SettingError](err)
 	_, size := errors.AsType[*SizeError](err)

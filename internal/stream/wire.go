@@ -1,7 +1,7 @@
 package stream
 
-// The form of a message: a chunk's bytes as they stand in the file, headers
-// that say where that is, and the names on the wire.
+// The message format: the body holds the chunk's bytes, unchanged from the file. The
+// headers hold its source and line.
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"turnstile/internal/mta"
 )
 
-// The names on the wire. Any NATS client may use them.
+// Names on the wire. Any NATS client may use them.
 const (
 	Name = "MTA" // of the stream
 
@@ -29,8 +29,8 @@ const (
 	sourceHeader  = "Turnstile-Source"
 	lineHeader    = "Turnstile-Line"    // of the first record
 	columnsHeader = "Turnstile-Columns" // the header record
-	confirmHeader = "Turnstile-Confirm" // optional: who wants to hear of the commit
-	lengthHeader  = "Turnstile-Length"  // optional: of a line too long to carry, in bytes
+	confirmHeader = "Turnstile-Confirm" // optional: subject for the confirmation after the commit
+	lengthHeader  = "Turnstile-Length"  // optional: bytes of a line that is too long to carry
 
 	// encodingHeader is optional. Its only value is snappy: the body is one block
 	// of the Snappy block format, not the framed format.
@@ -38,19 +38,19 @@ const (
 	snappy         = "snappy"
 )
 
-// MaxMessage is the most bytes of a message, headers included. NATS itself
-// allows 1 MiB unless told otherwise.
+// MaxMessage is the size limit of a message in bytes, headers included. The default
+// limit of NATS is 1 MiB.
 const MaxMessage = 960 << 10
 
-// windowBytes is how many bytes may be on their way to the broker, or from it,
-// at a time. More gains nothing and costs memory.
+// windowBytes limits the bytes in flight, to the broker and from it. A larger window
+// is not faster, and costs memory.
 const windowBytes = 8 << 20
 
-// Subject is where the rows of a source are published.
+// Subject returns the subject for the rows of a source.
 func Subject(source string) string { return rowSubjects + subjectToken(source) }
 
-// subjectToken makes a subjectToken of a subject out of a name. Two names may share one: it
-// is for people and filters, the header has the name itself.
+// subjectToken returns a name as one token of a subject. Two names may have the same
+// token. It is for people and filters; the header holds the exact name.
 func subjectToken(name string) string {
 	return strings.Map(func(r rune) rune {
 		if isTokenChar(r) {
@@ -64,9 +64,9 @@ func isTokenChar(r rune) bool {
 	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
 }
 
-// isConfirmSubject says whether we may publish to a subject that a stranger named.
-// Without this check a message could name $JS.ACK... and have the consumer
-// itself remove a row from the queue that is not stored yet.
+// isConfirmSubject reports whether the consumer may publish to a subject from a
+// message. Without this check, a foreign message could name $JS.ACK... and make the
+// consumer acknowledge a row that is not stored.
 func isConfirmSubject(subject string) bool {
 	rest, ok := strings.CutPrefix(subject, confirmSubjects)
 	if !ok || len(subject) > 128 {
@@ -82,8 +82,8 @@ func isConfirmSubject(subject string) bool {
 
 var lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 
-// encode makes a message of a chunk. A column name with a line break in it
-// travels with a blank instead, for a header can't hold one.
+// encode returns the message of a chunk. It replaces line breaks in column names by
+// spaces, because a header can't hold them.
 func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
 	if len(c.Columns) > math.MaxUint16/2 {
 		return nil, fmt.Errorf("stream: %s: the header record has %d bytes, want %d at most", c.Source, len(c.Columns), math.MaxUint16/2)
@@ -99,13 +99,14 @@ func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
 	return m, nil
 }
 
-// A larger body is compressed. Smaller ones stay readable on the wire.
+// maxPlainBody is the largest body that stays uncompressed, in bytes. Small messages
+// stay readable on the wire.
 const maxPlainBody = 4 << 10
 
 var compressBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// compress replaces the body of a message by one Snappy block, if that is
-// smaller. It reports whether it did.
+// compress replaces the body of a message by one Snappy block if that is smaller. It
+// reports whether it did.
 func compress(m *nats.Msg) bool {
 	if len(m.Data) <= maxPlainBody {
 		return false
@@ -116,16 +117,16 @@ func compress(m *nats.Msg) bool {
 	if len(*buffer) >= len(m.Data) {
 		return false
 	}
-	m.Data = bytes.Clone(*buffer) // of its exact size: the publisher keeps it
+	m.Data = bytes.Clone(*buffer) // exact size: the publisher retains it
 	m.Header.Set(encodingHeader, snappy)
 	return true
 }
 
-// framed begins a body in Snappy's other format, the framed one.
-var framed = []byte("\xff\x06\x00\x00sNaPpY")
+// framedPrefix starts a body in the framed format of Snappy.
+var framedPrefix = []byte("\xff\x06\x00\x00sNaPpY")
 
-// decompress returns the body of a message in plain form. It checks the length
-// that a block claims before it takes memory: a few bytes may claim 4 GiB.
+// decompress returns the uncompressed body of a message. It checks the declared
+// length before it allocates: a few bytes may declare 4 GiB.
 func decompress(h nats.Header, body []byte) ([]byte, error) {
 	encoding, ok := h[encodingHeader]
 	if !ok {
@@ -134,28 +135,28 @@ func decompress(h nats.Header, body []byte) ([]byte, error) {
 	if len(encoding) != 1 || encoding[0] != snappy {
 		return nil, fmt.Errorf("header %s is %.20q, want %s", encodingHeader, strings.Join(encoding, ","), snappy)
 	}
-	if bytes.HasPrefix(body, framed) {
-		return nil, errors.New("its body is in Snappy's framed format, want one block")
+	if bytes.HasPrefix(body, framedPrefix) {
+		return nil, errors.New("the body is in Snappy's framed format, want one block")
 	}
 	n, err := s2.DecodedLen(body)
 	if err != nil {
-		return nil, errors.New("its body is not a Snappy block")
+		return nil, errors.New("the body is not a Snappy block")
 	}
 	if n > MaxMessage {
-		return nil, fmt.Errorf("its Snappy block claims %d bytes, want %d at most", n, MaxMessage)
+		return nil, fmt.Errorf("the Snappy block declares %d bytes, want %d at most", n, MaxMessage)
 	}
 	plain, err := s2.Decode(make([]byte, n), body)
 	if err != nil {
-		return nil, fmt.Errorf("its Snappy block is damaged: %w", err)
+		return nil, fmt.Errorf("the Snappy block is corrupt: %w", err)
 	}
 	return plain, nil
 }
 
-// Overhead is about how many bytes of a message are not the chunk's.
+// Overhead returns the approximate size of a message without its body, in bytes.
 func Overhead(source, columns string) int { return 256 + 2*len(source) + len(columns) }
 
-// decode returns the message's rows, or an error if it is not a turnstile message. Anyone
-// may publish: nothing is taken on trust.
+// decode returns the message's rows, or an error if it is not a turnstile message.
+// Any program may publish, so it validates every field.
 func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
 	if len(h[sourceHeader]) == 0 && len(h[lineHeader]) == 0 {
 		return c, errors.New("not a turnstile message: it has no Turnstile headers")
@@ -170,10 +171,10 @@ func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
 	}
 	c.Line = uint32(line)
 	if len(body) == 0 {
-		return c, errors.New("it has no rows")
+		return c, errors.New("the message has no rows")
 	}
 	if last := line + uint64(bytes.Count(body, []byte{'\n'})); last > math.MaxUint32 {
-		return c, fmt.Errorf("its last line would be %d, want %d at most", last, uint32(math.MaxUint32))
+		return c, fmt.Errorf("the last line would be %d, want %d at most", last, uint32(math.MaxUint32))
 	}
 	if length, ok := h[lengthHeader]; ok {
 		c.Length, err = strconv.ParseInt(length[0], 10, 64)

@@ -95,10 +95,10 @@ func TestDecompressRefuses(t *testing.T) {
 		"framed":       {[]string{"snappy"}, framedBody.Bytes(), "framed"},
 		"empty":        {[]string{"snappy"}, nil, "not a Snappy block"},
 		"no block":     {[]string{"snappy"}, []byte("\xff\xff\xff\xff\xff\xff"), "not a Snappy block"},
-		"claims 1 GiB": {[]string{"snappy"}, binary.AppendUvarint(nil, 1<<30), "claims 1073741824 bytes"},
-		"too long":     {[]string{"snappy"}, s2.EncodeSnappy(nil, make([]byte, MaxMessage+1)), "claims 983041 bytes"},
-		"cut off":      {[]string{"snappy"}, block[:len(block)/2], "damaged"},
-		"more behind":  {[]string{"snappy"}, append(bytes.Clone(block), 'x'), "damaged"},
+		"claims 1 GiB": {[]string{"snappy"}, binary.AppendUvarint(nil, 1<<30), "declares 1073741824 bytes"},
+		"too long":     {[]string{"snappy"}, s2.EncodeSnappy(nil, make([]byte, MaxMessage+1)), "declares 983041 bytes"},
+		"cut off":      {[]string{"snappy"}, block[:len(block)/2], "corrupt"},
+		"more behind":  {[]string{"snappy"}, append(bytes.Clone(block), 'x'), "corrupt"},
 	} {
 		if _, err := decompress(nats.Header{encodingHeader: c.encoding}, c.body); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
