@@ -249,7 +249,7 @@ func TestHostileConfirmation(t *testing.T) {
 		t.Errorf("%d messages published to $JS.ACK", n)
 	}
 	if _, held, err := r.Pending(t.Context()); err != nil || held != 3 {
-		t.Errorf("%d in hand (%v), want 3", held, err)
+		t.Errorf("%d in flight (%v), want 3", held, err)
 	}
 }
 

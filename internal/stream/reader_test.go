@@ -269,7 +269,7 @@ func TestBrokerWiped(t *testing.T) {
 		t.Fatal(err)
 	}
 	if queued, held, err := r.Pending(t.Context()); err != nil || queued+held != 1 {
-		t.Errorf("%d queued, %d in hand (%v), want 1: the old acknowledgement removed the new message", queued, held, err)
+		t.Errorf("%d queued, %d unacknowledged (%v), want 1: the old acknowledgement removed the new message", queued, held, err)
 	}
 }
 
