@@ -213,8 +213,8 @@ func TestNoCopiesWhileNobodyReads(t *testing.T) {
 	}
 }
 
-// A stranger's header must not make us publish where we have rights and they
-// have none.
+// A hostile confirmation header must not make the consumer publish where only
+// the consumer has permission.
 func TestHostileConfirmation(t *testing.T) {
 	b := startBroker(t, 64<<20)
 	c, _ := connect(t, b)
