@@ -22,7 +22,7 @@ import (
 // A record is one record of a file inside the sorter.
 type record struct {
 	at     int64 // noTime if it can't be read
-	line   uint32
+	line   int64
 	length int64 // as in [mta.Chunk]
 	raw    []byte
 	// A record over maxInlineRecord bytes is in the spool at this offset, with
@@ -122,22 +122,21 @@ func compareTimes(a, b record) int {
 
 func encodeRecord(r record) ([]byte, error) {
 	b := make([]byte, 0, 32+len(r.raw))
-	for _, n := range []int64{r.at, int64(r.line), r.length, r.offset, r.size} {
+	for _, n := range []int64{r.at, r.line, r.length, r.offset, r.size} {
 		b = binary.AppendVarint(b, n)
 	}
 	return append(b, r.raw...), nil
 }
 
 func decodeRecord(b []byte) (r record, err error) {
-	var line int64
-	for _, to := range []*int64{&r.at, &line, &r.length, &r.offset, &r.size} {
+	for _, to := range []*int64{&r.at, &r.line, &r.length, &r.offset, &r.size} {
 		n, size := binary.Varint(b)
 		if size <= 0 {
 			return r, io.ErrUnexpectedEOF
 		}
 		*to, b = n, b[size:]
 	}
-	r.line, r.raw = uint32(line), b
+	r.raw = b
 	return r, nil
 }
 
@@ -178,7 +177,7 @@ func (s *timeOrdered) Next(maxBytes, maxRecords int) (mta.Chunk, error) {
 	return c, nil
 }
 
-func countLines(raw []byte) uint32 { return uint32(bytes.Count(raw, []byte{'\n'})) }
+func countLines(raw []byte) int64 { return int64(bytes.Count(raw, []byte{'\n'})) }
 
 func (s *timeOrdered) take() (record, error) {
 	if s.next != nil {

@@ -83,7 +83,7 @@ func TestOrderByTimeFromDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	want := uint32(n + 1)
+	want := int64(n + 1)
 	for _, c := range all(t, s, 1<<20) {
 		if c.Line != want || c.Records != 1 {
 			t.Fatalf("line %d with %d records, want line %d", c.Line, c.Records, want)

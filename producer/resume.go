@@ -89,7 +89,7 @@ func (s *sender) resumeHint() string {
 }
 
 // firstNotDone returns the first file and line that are not done.
-func (s *sender) firstNotDone() (file int, line uint32) {
+func (s *sender) firstNotDone() (file int, line int64) {
 	for i := range s.result.Files[:s.file+1] {
 		if first, ok := s.pub.First(s.result.Files[i].Source); ok {
 			return i, first

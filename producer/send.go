@@ -37,10 +37,10 @@ type sender struct {
 
 	started   bool
 	startTime time.Time
-	file      int    // index of the file being sent
-	line      uint32 // first line of it that is not given to the publisher
-	bytesRead int64  // of the files before it
-	granted   int64  // rows that the schedule lets be sent now
+	file      int   // index of the file being sent
+	line      int64 // first line of it that is not given to the publisher
+	bytesRead int64 // of the files before it
+	granted   int64 // rows that the schedule lets be sent now
 
 	mu     sync.Mutex // guards result, which the publisher's goroutines update
 	result result
@@ -265,7 +265,7 @@ func (s *sender) sendChunk(ctx context.Context, c mta.Chunk) error {
 			return err
 		}
 	}
-	s.line += uint32(bytes.Count(c.Data, []byte{'\n'}))
+	s.line += int64(bytes.Count(c.Data, []byte{'\n'}))
 	if c.Length != 0 {
 		s.line++
 	}

@@ -101,7 +101,7 @@ func (m *message) Chunk() (mta.Chunk, error) {
 	if !strings.HasPrefix(m.body, "2023") {
 		return mta.Chunk{}, errors.New("no Turnstile-Source header")
 	}
-	return mta.Chunk{Source: "f", Columns: columns, Line: uint32(m.seq) + 1, Data: []byte(m.body)}, nil
+	return mta.Chunk{Source: "f", Columns: columns, Line: int64(m.seq) + 1, Data: []byte(m.body)}, nil
 }
 
 func (m *message) committed() bool {

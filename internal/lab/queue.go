@@ -189,7 +189,7 @@ func createSharedConsumer(ctx context.Context, js jetstream.JetStream, s report.
 
 // message makes a message of adjacent rows.
 func message(rows []row) mta.Chunk {
-	c := mta.Chunk{Source: sourceName, Columns: columns, Line: uint32(rows[0]), Records: len(rows)}
+	c := mta.Chunk{Source: sourceName, Columns: columns, Line: int64(rows[0]), Records: len(rows)}
 	for _, r := range rows {
 		c.Data = r.appendRecord(c.Data)
 	}

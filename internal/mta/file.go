@@ -159,7 +159,7 @@ func (f *File) Next(maxBytes, maxRecords int) (Chunk, error) {
 	if err := f.skipTo(f.from); err != nil {
 		return Chunk{}, f.readError(err)
 	}
-	c := Chunk{Source: f.source, Columns: f.header, Line: uint32(f.line)}
+	c := Chunk{Source: f.source, Columns: f.header, Line: int64(f.line)}
 	for maxRecords <= 0 || c.Records < maxRecords {
 		r, err := f.scan.record()
 		raw, size := f.recordBytes(r), f.pending()

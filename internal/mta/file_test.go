@@ -43,7 +43,7 @@ func TestOpenFile(t *testing.T) {
 		name, source string
 		data         []byte
 		options      FileOptions
-		line         uint32
+		line         int64
 	}{
 		{name: "rows.csv", source: "rows.csv", data: []byte(shortFile), line: 2},
 		{name: "rows.csv.gz", source: "rows.csv", data: pack(t, shortFile), line: 2},
@@ -162,12 +162,12 @@ func TestStandardInput(t *testing.T) {
 
 func TestFromLine(t *testing.T) {
 	data := shortHeader + "\n1/1/22 0:00,\"a\nb\",1\n\n\"" + strings.Repeat("x", 100_000) + "\n1/1/22 0:00,2,2\n"
-	for from, want := range map[uint32][]uint32{0: {2, 5, 6}, 1: {2, 5, 6}, 2: {2, 5, 6}, 3: {5, 6}, 5: {5, 6}, 6: {6}, 7: nil, 99: nil} {
+	for from, want := range map[uint32][]int64{0: {2, 5, 6}, 1: {2, 5, 6}, 2: {2, 5, 6}, 3: {5, 6}, 5: {5, 6}, 6: {6}, 7: nil, 99: nil} {
 		f, err := NewFile(strings.NewReader(data), FileOptions{Source: "s", FromLine: from})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []uint32
+		var got []int64
 		for {
 			c, err := f.Next(1<<20, 1)
 			if errors.Is(err, io.EOF) {
@@ -177,7 +177,7 @@ func TestFromLine(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.Records == 1 {
-				got = append(got, c.Line+uint32(bytes.Count(c.Data[:len(c.Data)-len(bytes.TrimLeft(c.Data, "\n"))], newline)))
+				got = append(got, c.Line+int64(bytes.Count(c.Data[:len(c.Data)-len(bytes.TrimLeft(c.Data, "\n"))], newline)))
 			}
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -96,10 +96,11 @@ func FuzzForeign(f *testing.F) {
 		f.Add(shortHeader, uint32(math.MaxUint32), []byte(seed), int64(i))
 	}
 	f.Add(shortHeader, uint32(9), []byte("\"\",\n\""), int64(0))
+	f.Add(shortHeader, uint32(math.MaxUint32), []byte("0\n0"), int64(0)) // the second line is beyond uint32
 	f.Fuzz(func(t *testing.T, header string, line uint32, data []byte, length int64) {
 		data = stretch(data)
 		p := NewParser()
-		got, blank := judgements(p, Chunk{Source: "s", Columns: header, Line: line, Data: data, Length: length})
+		got, blank := judgements(p, Chunk{Source: "s", Columns: header, Line: int64(line), Data: data, Length: length})
 		rest, at := data, int64(line)
 		passBlanks := func(to int64) {
 			for ; len(rest) > 0 && at < to; at, blank = at+1, blank-1 {

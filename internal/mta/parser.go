@@ -54,7 +54,7 @@ func (p *Parser) Parse(c Chunk) Part {
 func (p *Parser) ParseUpTo(c Chunk, maxSize int) (part Part, rest Chunk) {
 	part, rest = Part{Source: c.Source, Columns: c.Columns}, c
 	if c.Length != 0 {
-		part.Rejects = []Reject{{Line: int64(c.Line), Reason: tooLong(c.Length), Record: c.Data}}
+		part.Rejects = []Reject{{Line: c.Line, Reason: tooLong(c.Length), Record: c.Data}}
 		rest.Data = nil
 		return part, rest
 	}
@@ -64,7 +64,7 @@ func (p *Parser) ParseUpTo(c Chunk, maxSize int) (part Part, rest Chunk) {
 		part.Rides = make([]Ride, 0, rides)
 	}
 	allText := isText(c.Data)
-	line, size := int64(c.Line), 0
+	line, size := c.Line, 0
 	var f framer
 	for f.reset(c.Data, 0, true); size < maxSize; {
 		r, ok := f.next()
@@ -80,7 +80,7 @@ func (p *Parser) ParseUpTo(c Chunk, maxSize int) (part Part, rest Chunk) {
 		f.skip(r)
 		line += int64(r.lines)
 	}
-	rest.Data, rest.Line = c.Data[f.pos:], uint32(line)
+	rest.Data, rest.Line = c.Data[f.pos:], line
 	return part, rest
 }
 

@@ -22,7 +22,7 @@ const MaxRecord = 64 << 10
 type Chunk struct {
 	Source  string // the data set's name
 	Columns string // the header record, without BOM and line ending
-	Line    uint32 // the physical line the first record starts on; the header is line 1
+	Line    int64  // the physical line the first record starts on; the header is line 1
 	Data    []byte
 
 	// Length is 0, except for a single line longer than MaxRecord. Data then

@@ -66,7 +66,7 @@ func TestCutOffWhileSending(t *testing.T) {
 	x.mode.Store(stall)
 	go func() {
 		for line := range 8 { // more than the system buffers
-			chunk := mta.Chunk{Source: "a.csv", Columns: "a", Line: uint32(line + 2), Data: make([]byte, 900<<10), Records: 1}
+			chunk := mta.Chunk{Source: "a.csv", Columns: "a", Line: int64(line + 2), Data: make([]byte, 900<<10), Records: 1}
 			if err := p.Publish(t.Context(), chunk); err != nil {
 				return // the test is over
 			}

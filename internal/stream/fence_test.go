@@ -525,7 +525,7 @@ func (f *fenceRound) read(w *simWriter, n int) {
 		if err := errors.Join(err, w.d.SetMark(f.t.Context(), m.Mark())); err != nil {
 			f.t.Error(err)
 		}
-		w.d.rows[c.Line] = true
+		w.d.rows[uint32(c.Line)] = true
 		w.stored = append(w.stored, m)
 	}
 }

@@ -211,7 +211,7 @@ func (d *testDatabase) SetMark(_ context.Context, m mta.Mark) error {
 // chunk is a row at a line; its bytes say which.
 func chunk(line int) mta.Chunk {
 	return mta.Chunk{
-		Source: "a.csv", Columns: "a,b,c", Line: uint32(line), Data: fmt.Appendf(nil, "row,%d,x\n", line), Records: 1,
+		Source: "a.csv", Columns: "a,b,c", Line: int64(line), Data: fmt.Appendf(nil, "row,%d,x\n", line), Records: 1,
 	}
 }
 
@@ -244,7 +244,7 @@ func take(t *testing.T, r *Reader, n int) map[uint32]int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[c.Line]++
+		got[uint32(c.Line)]++
 		if err := d.Ack(); err != nil {
 			t.Logf("acknowledge: %v", err) // the broker may just be away
 		}

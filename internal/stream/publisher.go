@@ -274,7 +274,7 @@ func (p *Publisher) Totals() Totals {
 }
 
 // First returns the first line of a source that is not done.
-func (p *Publisher) First(source string) (line uint32, ok bool) {
+func (p *Publisher) First(source string) (line int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.slots {

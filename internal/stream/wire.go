@@ -90,7 +90,7 @@ func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
 	}
 	m := &nats.Msg{Subject: subject, Data: c.Data, Header: nats.Header{
 		sourceHeader:  {c.Source},
-		lineHeader:    {strconv.FormatUint(uint64(c.Line), 10)},
+		lineHeader:    {strconv.FormatInt(c.Line, 10)},
 		columnsHeader: {lineBreaks.Replace(c.Columns)},
 	}}
 	if c.Length != 0 {
@@ -169,7 +169,7 @@ func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
 	if err != nil || line == 0 {
 		return c, fmt.Errorf("header %s is %.20q, want a line number", lineHeader, h.Get(lineHeader))
 	}
-	c.Line = uint32(line)
+	c.Line = int64(line)
 	if len(body) == 0 {
 		return c, errors.New("the message has no rows")
 	}
