@@ -171,7 +171,7 @@ func TestConfirmationLost(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if seen[uint32(chunk.Line)]++; seen[chunk.Line] == 1 {
+		if seen[uint32(chunk.Line)]++; seen[uint32(chunk.Line)] == 1 {
 			return nil
 		}
 		return stored(1)
