@@ -29,6 +29,7 @@ type commitLog struct {
 	runTotals
 	log     *slog.Logger
 	rejects *rejectLog
+	summary *commitSummary
 	start   time.Time
 
 	mu       sync.Mutex  // guards all below, rejects and runTotals

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -91,20 +90,24 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 // the caller checks ctx.
 func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commitLog, err error) {
 	commits = newCommitLog(log)
-	host, err := os.Hostname()
+	name, err := processName()
 	if err != nil {
 		return commits, err
 	}
 	if err := store.CheckPath(c.db); err != nil {
 		return commits, err
 	}
-	conn, err := stream.Connect(ctx, c.server.Config("consumer", fmt.Sprintf("turnstile consumer %s/%d", host, os.Getpid()), log))
+	conn, err := stream.Connect(ctx, c.server.Config("consumer", "turnstile consumer "+name, log))
 	if err != nil {
 		return commits, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	db, err := openWriter(ctx, c.db, log)
+	standby, err := conn.AnnounceStandby(name)
 	if err != nil {
+		return commits, err
+	}
+	db, err := openWriter(ctx, c.db, log)
+	if err := errors.Join(err, standby.Close()); err != nil {
 		return commits, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
@@ -120,6 +123,14 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 		log.Info("took over from the previous writer", "after", time.Since(db.since))
 	}
 	log.Info("storing", "db", c.db, "server", conn.URL())
+	inserted, err := db.Inserted(ctx)
+	if err == nil {
+		commits.summary, err = announceCommits(conn, name, inserted)
+	}
+	if err != nil {
+		return commits, errors.Join(err, requests.Close(), reader.Close())
+	}
+	defer func() { err = errors.Join(err, commits.summary.Close()) }()
 	return commits, ingestAll(ctx, c, &receiver{reader: reader, requests: requests}, db, commits, log)
 }
 
@@ -137,7 +148,15 @@ func ingestAll(ctx context.Context, c runConfig, in *receiver, db *writer, commi
 	defer giveUp()
 	err := ingest.Run(working, messages, db, ingest.Options{
 		Rows: c.batch, Log: log, Retry: store.IsTransient,
-		Committed: func(commit ingest.Commit) error { commits.add(commit); return nil },
+		Committed: func(commit ingest.Commit) error {
+			commits.add(commit)
+			inserted, err := db.Inserted(working)
+			if err != nil {
+				return err
+			}
+			commits.summary.add(commit, inserted)
+			return nil
+		},
 	})
 	stopReceiving()
 	commits.flush()

@@ -32,6 +32,7 @@ type sender struct {
 	env      cli.Env
 	log      *slog.Logger
 	pub      *stream.Publisher
+	summary  *stream.Announcer
 	schedule *schedule
 	progress *cli.Progress
 
@@ -65,7 +66,7 @@ func (s *sender) send(ctx context.Context) (err error) {
 	if err != nil {
 		return s.finish(ctx, err)
 	}
-	defer func() { err = errors.Join(err, s.pub.Close(), conn.Close()) }()
+	defer func() { err = errors.Join(err, s.summary.Close(), s.pub.Close(), conn.Close()) }()
 	if s.pace.unlimited() {
 		s.progress = cli.NewProgress(s.env, s.log, "sending", size)
 		defer s.progress.Done()
@@ -153,13 +154,17 @@ func (s *sender) connect(ctx context.Context, cancel context.CancelCauseFunc) (*
 	if err != nil {
 		return nil, err
 	}
-	conn, err := stream.Connect(ctx, s.server.Config("producer", fmt.Sprintf("turnstile producer %s/%d", host, os.Getpid()), s.log))
+	name := fmt.Sprintf("%s/%d", host, os.Getpid())
+	conn, err := stream.Connect(ctx, s.server.Config("producer", "turnstile producer "+name, s.log))
 	if err != nil {
 		return nil, err
 	}
 	s.pub, err = conn.Publisher(ctx, stream.PublisherOptions{Stored: s.stored(), Compress: s.compress, Done: s.done})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
+	}
+	if s.summary, err = conn.AnnounceAcks(name, s.pub); err != nil {
+		return nil, errors.Join(err, s.pub.Close(), conn.Close())
 	}
 	return conn, nil
 }

@@ -136,6 +136,13 @@ type Mark struct {
 	Sequence uint64
 }
 
+// Inserted counts the rows that a database has inserted since it was created: rides,
+// and lines of rejects. It only grows.
+type Inserted struct {
+	Rides   int64 `json:"rides"`
+	Rejects int64 `json:"rejects"`
+}
+
 // An Outcome counts the rows of a part by their result, after the commit. The
 // sum is the part's rides and rejects.
 type Outcome struct {

@@ -31,18 +31,25 @@ const systemAccount = "SYS"
 // denied call gets no answer: the client reports the violation asynchronously.
 var permissions = map[string]*server.Permissions{
 	"producer": {
-		Publish: allow("mta.ridership.>", "mta.now.>", "$JS.API.STREAM.INFO.MTA"),
+		Publish: allow("mta.ridership.>", "mta.now.>", "$JS.API.STREAM.INFO.MTA", "turnstile.summary.producer"),
 		// Not _INBOX.>: that would include the replies to all other clients.
-		Subscribe: allow("_INBOX_producer.>", "turnstile.confirm.>"),
+		Subscribe: allow("_INBOX_producer.>", "turnstile.confirm.>", "turnstile.summary.viewer"),
 	},
 	"consumer": {
 		Publish: allow("$JS.API.STREAM.INFO.MTA", "$JS.API.STREAM.PURGE.MTA",
 			// Each takeover creates a consumer with a new name: writer-1, writer-2.
 			"$JS.API.CONSUMER.NAMES.MTA", "$JS.API.CONSUMER.INFO.MTA.*", "$JS.API.CONSUMER.CREATE.MTA.*",
 			"$JS.API.CONSUMER.DELETE.MTA.*", "$JS.API.CONSUMER.MSG.NEXT.MTA.*",
-			"$JS.ACK.MTA.*.>", "turnstile.confirm.>", "turnstile.writer.*"),
+			"$JS.ACK.MTA.*.>", "turnstile.confirm.>", "turnstile.writer.*",
+			"turnstile.summary.writer", "turnstile.summary.standby"),
 		// turnstile.writer: a starting consumer asks whether a writer is still alive.
-		Subscribe: allow("_INBOX_consumer.>", "mta.now.>", "turnstile.writer.*", "turnstile.confirm.>"),
+		Subscribe: allow("_INBOX_consumer.>", "mta.now.>", "turnstile.writer.*", "turnstile.confirm.>",
+			"turnstile.summary.viewer"),
+	},
+	// page shows the stream: it hears summaries and the size of the queue, and no row.
+	"page": {
+		Publish:   allow("$JS.API.STREAM.INFO.MTA", "turnstile.summary.viewer"),
+		Subscribe: allow("_INBOX_page.>", "turnstile.summary.*"),
 	},
 	// monitor has the read-only requests of the system account.
 	"monitor": {

@@ -171,6 +171,31 @@ func (m *model) check(t *testing.T, path string) {
 	if !maps.Equal(rejects, m.rejects) {
 		t.Errorf("rejects %v, want %v", rejects, m.rejects)
 	}
+	// Rides are never removed. Rejects are, when a corrected row resolves them.
+	n, err := r.Inserted(t.Context())
+	if err != nil || n.Rides != int64(len(m.rides)) || n.Rejects < int64(len(m.rejects)) {
+		t.Errorf("inserted %+v (%v), want %d rides and at least %d rejects", n, err, len(m.rides), len(m.rejects))
+	}
+	m.checkTotals(t, r, n)
+}
+
+// checkTotals compares what a page is told of the rides.
+func (m *model) checkTotals(t *testing.T, r *Reader, n mta.Inserted) {
+	t.Helper()
+	totals, err := r.Totals(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, riders, riders2 := int64(0), int64(0), int64(0)
+	for _, s := range totals.Stations {
+		rows, riders = rows+s.Rows, riders+s.Riders
+	}
+	for _, h := range totals.Hours {
+		riders2 += h
+	}
+	if totals.Inserted != n || rows != int64(len(m.rides)) || riders != riders2 {
+		t.Errorf("totals of %+v: %d rows, want those of %+v: %d rows; riders by station %d, by hour %d", totals.Inserted, rows, n, len(m.rides), riders, riders2)
+	}
 }
 
 // ridesOf reads all rides by the view, as a person would.

@@ -94,6 +94,7 @@ func (s *sourceTx) insertReject(r mta.Reject) error {
 			if err := s.removeLines(run, []int64{r.Line}); err != nil {
 				return err
 			}
+			s.rejects-- // the line is inserted again, with the other reason
 			continue
 		}
 		if err := s.insertRun(r, digest, from, run.line-1); err != nil {
@@ -110,6 +111,7 @@ func (s *sourceTx) insertRun(r mta.Reject, digest []byte, from, last int64) erro
 	if record == nil {
 		record = []byte{} // an empty record is not NULL
 	}
+	s.rejects += max(0, last-from+1)
 	for ; from <= last; from += maxRun {
 		if _, err := s.exec(s.ctx, `INSERT INTO reject (source, line, "column", reason, record, rejected_at, last, digest)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -3,7 +3,8 @@
 
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,                -- database: its random id; writer, writing_since: the last writer (host/pid) and its start;
-                                         -- stored_up_to: a stream (by its creation) and the sequence up to which it is stored
+                                         -- stored_up_to: a stream (by its creation) and the sequence up to which it is stored;
+                                         -- inserted: how many rides, and lines of rejects, were inserted since the database was created
   value TEXT NOT NULL
 ) STRICT;
 

@@ -74,6 +74,7 @@ type writeTx struct {
 	ctx      context.Context
 	batch    *mta.Batch
 	outcomes []mta.Outcome // one per part
+	rejects  int64         // lines of rejects that were inserted
 }
 
 // run is what happens between BEGIN and COMMIT.
@@ -90,6 +91,9 @@ func (w *writeTx) run() error {
 		}
 	}
 	if err := w.writeMark(); err != nil {
+		return err
+	}
+	if err := w.writeInserted(); err != nil {
 		return err
 	}
 	if w.failCommit != nil {
@@ -122,6 +126,62 @@ func (w *writeTx) writeMark() error {
 	_, err := w.exec(w.ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
 		markName, fmt.Sprintf("%s %d", w.batch.Mark.Stream, w.batch.Mark.Sequence))
 	return err
+}
+
+// insertedName is the name of the count of inserted rows in meta. Its value is the
+// rides and the lines of rejects, separated by a space. Counting the table would read
+// all of it, and a long read keeps the WAL from being reset.
+const insertedName = "inserted"
+
+// writeInserted adds the rows of the batch to the count of inserted rows.
+func (w *writeTx) writeInserted() error {
+	if w.ids.inserted == nil {
+		stored, err := readInserted(w.ctx, w.conn)
+		if err != nil {
+			return err
+		}
+		w.ids.inserted = &stored
+	}
+	before, n := *w.ids.inserted, w.ids.inserted
+	for _, o := range w.outcomes {
+		n.Rides += int64(o.Stored)
+	}
+	n.Rejects += w.rejects
+	if *n == before {
+		return nil
+	}
+	_, err := w.exec(w.ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		insertedName, fmt.Sprintf("%d %d", n.Rides, n.Rejects))
+	return err
+}
+
+// Inserted returns the count of inserted rows.
+func (d *DB) Inserted(ctx context.Context) (n mta.Inserted, err error) {
+	if d.ids.inserted != nil {
+		return *d.ids.inserted, nil
+	}
+	if err := d.connect(ctx); err != nil {
+		return n, err
+	}
+	if n, err = readInserted(ctx, d.conn); err != nil {
+		return n, fmt.Errorf("store: read the count of rows: %w", err)
+	}
+	return n, nil
+}
+
+func readInserted(ctx context.Context, db queryer) (n mta.Inserted, err error) {
+	var value string
+	err = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", insertedName).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return n, nil // written by an earlier version
+	}
+	if err != nil {
+		return n, err
+	}
+	if _, err := fmt.Sscanf(value, "%d %d", &n.Rides, &n.Rejects); err != nil {
+		return n, fmt.Errorf("meta %s is %q: %w", insertedName, value, err)
+	}
+	return n, nil
 }
 
 // SetMark stores a mark without rows.
@@ -220,7 +280,7 @@ func (w *writeTx) rows(name string, source int64) (rows []batchRow, err error) {
 }
 
 // An idCache holds the ids of sources, stations and fares, so that a ride
-// needs no query, and the mark. SQLite gives the id of a rolled-back insert to another row.
+// needs no query, the mark, and the count of inserted rows. SQLite gives the id of a rolled-back insert to another row.
 // The cache is therefore dropped after a failed transaction (see disconnect)
 // and after a change by another connection: a stale id would store a wrong
 // station without an error.
@@ -230,7 +290,8 @@ type idCache struct {
 	sources  map[string]int64
 	stations []int64 // by index in Dimensions.Stations; 0: not known yet
 	fares    []int64
-	mark     *mta.Mark // nil: not known yet
+	mark     *mta.Mark     // nil: not known yet
+	inserted *mta.Inserted // nil: not known yet
 
 	rows []batchRow // kept to reuse its memory
 }

@@ -161,7 +161,7 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 // asyncError handles errors that no call returns. Permission denied is one of them:
 // the denied call gets no response.
 func (c *Conn) asyncError(err error, config Config) {
-	if errors.Is(err, nats.ErrPermissionViolation) {
+	if errors.Is(err, nats.ErrPermissionViolation) && !isSummaryViolation(err) {
 		c.fail(&RightsError{err.Error(), config.Role, config.User})
 		return
 	}
@@ -186,6 +186,9 @@ func closeError(last error, config Config) error {
 	}
 	return fmt.Errorf("stream: the connection is closed: %w", last)
 }
+
+// Err returns the permanent error that has ended the connection, or nil.
+func (c *Conn) Err() error { return context.Cause(c.broken) }
 
 // URL returns the URL of the connected broker, without a password.
 func (c *Conn) URL() string { return c.nc.ConnectedUrlRedacted() }

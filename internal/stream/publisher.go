@@ -76,6 +76,7 @@ type Publisher struct {
 	changed  chan struct{} // closed when a waiting call may go on; nil if none waits
 	progress time.Duration // when a message was last done, or the first one sent
 	totals   Totals
+	acked    Acked  // its Line is computed when it is asked for
 	silence  notice // no confirmation arrives
 }
 
@@ -170,6 +171,7 @@ func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	if err != nil {
 		return err
 	}
+	last := c.Line + int64(bytes.Count(bytes.TrimSuffix(c.Data, newline), newline))
 	if p.options.Compress && compress(m) {
 		c.Data = nil
 	} else {
@@ -190,12 +192,15 @@ func (p *Publisher) Publish(ctx context.Context, c mta.Chunk) error {
 	}
 	p.slots[s.id] = s
 	p.bytes += s.cost
+	p.acked.Source, p.acked.Read = c.Source, last
 	p.inFlight++
 	s.sent, s.connection = s.begun, p.connection()
 	p.mu.Unlock()
 	p.send(s, s.sent)
 	return nil
 }
+
+var newline = []byte{'\n'}
 
 func (p *Publisher) hasRoom(cost int64) bool {
 	return !p.refusals.active() && p.inFlight+len(p.queue) < p.window.size &&
@@ -271,6 +276,20 @@ func (p *Publisher) Totals() Totals {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.totals
+}
+
+// Acked returns what the broker has acknowledged so far.
+func (p *Publisher) Acked() Acked {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.acked
+	a.Line = a.Read
+	for _, s := range p.slots {
+		if s.chunk.Source == a.Source && (s.state == slotSent || s.state == slotQueued) {
+			a.Line = min(a.Line, s.chunk.Line-1)
+		}
+	}
+	return a
 }
 
 // First returns the first line of a source that is not done.
@@ -366,6 +385,9 @@ func (p *Publisher) accepted(id uint64, sent time.Duration, sequence uint64) {
 	if finished {
 		p.leave(s)
 		s.state, s.acked, s.sequence = slotAcked, now, sequence
+		p.acked.Rows += int64(s.chunk.Records)
+		p.acked.Messages++
+		p.acked.Bytes += int64(len(s.msg.Data))
 	}
 	p.wakeResender()
 	p.notify()
