@@ -43,7 +43,9 @@ var mayImport = map[string][]string{
 	"internal/scene": append([]string{"internal/lab/report"}, below...), // colours and result codes
 	"internal/web":   {"internal/lab/report", "internal/scene", "internal/locks"},
 
-	"internal/natsd/natsdtest": {"internal/natsd"}, // for tests
+	// For tests.
+	"internal/natsd/natsdtest": {"internal/natsd"},
+	"internal/web/webtest":     nil,
 
 	// These run the built commands.
 	"internal/bench": {"internal/cli", "internal/lab/report"},

@@ -1,0 +1,247 @@
+// Package webtest opens pages in a headless Chromium, for tests.
+//
+// A test package starts one browser, at its first page, and ends it in TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(webtest.Main(m)) }
+package webtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	pageLimit = time.Minute // for all that a test does with a page
+	waitLimit = 15 * time.Second
+	waitEvery = 20 * time.Millisecond
+)
+
+// browser is the one browser of the test package.
+var browser struct {
+	start sync.Once
+	ctx   context.Context
+	end   func()
+	err   error
+}
+
+// Main runs the tests and ends the browser, if one was started. It returns the
+// exit status.
+func Main(m *testing.M) int {
+	status := m.Run()
+	if browser.end != nil {
+		browser.end()
+	}
+	return status
+}
+
+// Page is a tab of the browser. Its methods end the test where they fail.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu      sync.Mutex // guards the following
+	console []string
+	ignored bool
+}
+
+// Open opens a URL, 1280 x 900 pixels large, light, in a tab without cookies and
+// storage of others. When the test ends, it fails if the page has written
+// warnings or errors to the console that [Page.Console] did not return.
+//
+// Without Chromium the test is skipped; with CI=true it fails.
+func Open(t testing.TB, url string) *Page {
+	t.Helper()
+	p := NewPage(t)
+	p.Navigate(url)
+	return p
+}
+
+// NewPage opens an empty tab.
+func NewPage(t testing.TB) *Page {
+	t.Helper()
+	needBrowser(t)
+	tab, closeTab := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
+	p := &Page{t: t}
+	if err := chromedp.Do(tab); err != nil { // opens it; without a deadline, which would end the browser with the tab
+		closeTab()
+		t.Fatalf("open a tab: %v", err)
+	}
+	var cancel context.CancelFunc
+	p.ctx, cancel = context.WithTimeout(tab, pageLimit)
+	listened := make(chan struct{})
+	messages := chromedp.Console(tab)
+	go func() {
+		defer close(listened)
+		for m, err := range messages {
+			if err != nil {
+				return // the tab is closed
+			}
+			if m.Type == chromedp.ConsoleWarning || m.Type == chromedp.ConsoleError || m.IsException() {
+				p.mu.Lock()
+				p.console = append(p.console, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line+1))
+				p.mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		closeTab()
+		<-listened
+		if left := p.Console(); len(left) > 0 && !p.ignored {
+			t.Errorf("the console is not empty:\n%s", strings.Join(left, "\n"))
+		}
+	})
+	p.Size(1280, 900)
+	p.Theme("light", false)
+	return p
+}
+
+func needBrowser(t testing.TB) {
+	t.Helper()
+	browser.start.Do(startBrowser)
+	switch {
+	case browser.err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("no Chromium: %v", browser.err)
+	default:
+		t.Skipf("NOT RUN: this test needs Chromium: %v", browser.err)
+	}
+}
+
+func startBrowser() {
+	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
+	i := slices.IndexFunc(names, func(name string) bool { _, err := exec.LookPath(name); return err == nil })
+	if i < 0 {
+		browser.err = fmt.Errorf("none of %s is in PATH", strings.Join(names, ", "))
+		return
+	}
+	// It opens only pages of the tests. Its sandbox does not work as root, nor
+	// in most containers.
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(names[i]), chromedp.NoSandbox, chromedp.DisableGPU)
+	allocated, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, end := chromedp.NewContext(allocated)
+	browser.ctx, browser.end = ctx, func() { end(); endAllocator() }
+	browser.err = chromedp.Do(ctx)
+}
+
+// Navigate loads a URL in the same tab, and waits until it is loaded.
+func (p *Page) Navigate(url string) {
+	p.t.Helper()
+	p.do(chromedp.Navigate(url))
+}
+
+func (p *Page) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.t.Fatalf("browser: %v\nconsole: %q", err, p.console)
+	}
+}
+
+// Console returns the warnings, errors and uncaught exceptions since it was
+// called last.
+func (p *Page) Console() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.console
+	p.console = nil
+	return all
+}
+
+// IgnoreConsole is for a page that is made to go wrong.
+func (p *Page) IgnoreConsole() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ignored = true
+}
+
+// WaitConsole waits for a message with a text in the console, and returns the
+// messages until then.
+func (p *Page) WaitConsole(text string) []string {
+	p.t.Helper()
+	var all []string
+	for end := time.Now().Add(waitLimit); time.Now().Before(end); time.Sleep(waitEvery) {
+		all = append(all, p.Console()...)
+		if slices.ContainsFunc(all, func(m string) bool { return strings.Contains(m, text) }) {
+			return all
+		}
+	}
+	p.t.Fatalf("no %q in the console: %q", text, all)
+	return nil
+}
+
+// Size sets the size of the window, in CSS pixels.
+func (p *Page) Size(width, height int64) {
+	p.t.Helper()
+	p.do(chromedp.EmulateViewport(width, height))
+}
+
+// Theme sets what the person prefers: the colour scheme "light" or "dark", and
+// whether reduced motion.
+func (p *Page) Theme(scheme string, reducedMotion bool) {
+	p.t.Helper()
+	motion := "no-preference"
+	if reducedMotion {
+		motion = "reduce"
+	}
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
+	}}
+	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media)
+		return err
+	}))
+}
+
+// Key presses keys, such as "a" or those of package kb.
+func (p *Page) Key(keys string) {
+	p.t.Helper()
+	p.do(chromedp.KeyEvent(keys))
+}
+
+// Click clicks the first element that a CSS selector finds.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Eval evaluates a JavaScript expression. A promise is waited for.
+func Eval[T any](p *Page, expression string) T {
+	p.t.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %v\nconsole: %q", expression, err, p.Console())
+	}
+	return v
+}
+
+// Wait waits until a JavaScript expression is true.
+func (p *Page) Wait(expression string) {
+	p.t.Helper()
+	for end := time.Now().Add(waitLimit); time.Now().Before(end); time.Sleep(waitEvery) {
+		if Eval[bool](p, "!!("+expression+")") {
+			return
+		}
+	}
+	p.t.Fatalf("not after %s: %s\nconsole: %q\npage: %.2000s", waitLimit, expression, p.Console(), Eval[string](p, "document.body.innerText"))
+}
+
+// Screenshot returns what the window shows, as PNG.
+func (p *Page) Screenshot() []byte {
+	p.t.Helper()
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatalf("screenshot: %v", err)
+	}
+	return png
+}
