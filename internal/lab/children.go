@@ -30,6 +30,10 @@ const (
 type children struct {
 	workers []*worker
 	writer  *worker // nil without a single writer
+
+	live      bool          // keep recent events for [Lab.Live]
+	liveDue   time.Duration // since the start barrier, when they are due next
+	liveCount atomic.Int64  // recent events so far, of all processes
 }
 
 func (c *children) all() []*worker {
@@ -40,7 +44,11 @@ func (c *children) all() []*worker {
 }
 
 func (c *children) start(binary, dir string, j job, log *slog.Logger) error {
-	w, err := startWorker(binary, dir, j, log)
+	var recent *recentEvents
+	if c.live {
+		recent = &recentEvents{count: &c.liveCount}
+	}
+	w, err := startWorker(binary, dir, j, recent, log)
 	if w == nil {
 		return err
 	}
@@ -138,7 +146,7 @@ func (c *children) wait(ctx context.Context, workers []*worker, limit time.Time,
 }
 
 // drain tells the writer to store what is queued and to end, and waits for it.
-func (c *children) drain(ctx context.Context, limit time.Time) {
+func (c *children) drain(ctx context.Context, limit time.Time, progress func()) {
 	if c.writer == nil {
 		return
 	}
@@ -150,7 +158,7 @@ func (c *children) drain(ctx context.Context, limit time.Time) {
 	if l := time.Now().Add(patience); l.After(limit) || ctx.Err() != nil {
 		limit = l
 	}
-	c.wait(context.WithoutCancel(ctx), []*worker{c.writer}, limit, func() {})
+	c.wait(context.WithoutCancel(ctx), []*worker{c.writer}, limit, progress)
 }
 
 // end ends all children that are left, and waits for them.
@@ -200,15 +208,17 @@ type worker struct {
 	done     chan struct{} // closed when the process is gone and trace is complete
 	rows     atomic.Int64  // ended so far
 	isReady  bool
-	failure  string       // what it said went wrong
-	trace    report.Trace // belongs to read until done is closed
-	spool    *spool       // so does this
-	problems error        // lines that could not be read or kept
+	failure  string        // what it said went wrong
+	trace    report.Trace  // belongs to read until done is closed
+	spool    *spool        // so does this
+	recent   *recentEvents // nil: not asked for
+	problems error         // lines that could not be read or kept
 }
 
-func startWorker(binary, dir string, j job, log *slog.Logger) (*worker, error) {
+func startWorker(binary, dir string, j job, recent *recentEvents, log *slog.Logger) (*worker, error) {
 	w := &worker{
-		log: log, queue: report.Find(j.Strategy).Queue, server: make(chan string, 1),
+		recent: recent,
+		log:    log, queue: report.Find(j.Strategy).Queue, server: make(chan string, 1),
 		ready: make(chan struct{}), done: make(chan struct{}),
 		trace: report.Trace{Process: fmt.Sprintf("P%d", j.Process), Number: j.Process},
 	}
@@ -282,12 +292,15 @@ func (w *worker) readLine(line []byte) (err error) {
 			return err
 		}
 		w.rows.Add(int64(e.Rows))
+		w.recent.add(e)
 		return w.spool.add(line)
 	}
 	kind, rest, _ := strings.Cut(string(line), " ")
 	switch kind {
 	case "step":
 		return w.logStep(rest)
+	case "open":
+		return w.recent.setOpen(rest)
 	case "server":
 		w.server <- rest
 	case "ready":

@@ -29,6 +29,11 @@ type Lab struct {
 	Verbose  bool           // log what each process does
 	Log      *slog.Logger   //
 	Progress func(Progress) // called now and then; may be nil
+	Live     func(Live)     // called while a trial runs, at most four times a second; may be nil
+
+	// Done is called with each trial, or the merged repeats of one, and its
+	// number, from 1. May be nil.
+	Done func(number int, t report.Trial)
 
 	kept int // databases so far, to number them
 }
@@ -40,6 +45,13 @@ type Progress struct {
 	Trials  int
 	Rows    int // ended so far
 	Since   time.Duration
+}
+
+// Live is what the processes of a running trial have done since the Live before.
+type Live struct {
+	Progress
+	First     bool // the first of a run: what there was of the trial before does not count
+	Recording report.Recording
 }
 
 // maxAttempts is how often a trial is run whose processes did not start
@@ -61,13 +73,21 @@ func (l *Lab) Run(ctx context.Context, settings []report.Setting, repeat int) ([
 				continue
 			}
 			if len(runs) > 0 {
-				trials = append(trials, report.Merge(runs))
+				trials = append(trials, l.finish(i+1, runs))
 			}
 			return trials, errors.Join(ctx.Err(), err)
 		}
-		trials = append(trials, report.Merge(runs))
+		trials = append(trials, l.finish(i+1, runs))
 	}
 	return trials, nil
+}
+
+func (l *Lab) finish(number int, runs []report.Trial) report.Trial {
+	t := report.Merge(runs)
+	if l.Done != nil {
+		l.Done(number, t)
+	}
+	return t
 }
 
 // runFair repeats a trial until its processes started together.
@@ -104,7 +124,7 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 
-	c := &children{}
+	c := &children{live: l.Live != nil}
 	defer func() { err = errors.Join(err, c.end()) }()
 	if err := l.startChildren(ctx, c, s, dir, server); err != nil {
 		return t, err
@@ -119,8 +139,9 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 	defer func() { err = errors.Join(err, o.end()) }()
 	zero := c.release()
 	limit := zero.Add(s.Limit() + stopLimit)
-	c.wait(ctx, c.workers, limit, func() { l.showProgress(progress, c, zero) })
-	c.drain(ctx, limit)
+	tick := func() { l.showProgress(progress, c, zero) }
+	c.wait(ctx, c.workers, limit, tick)
+	c.drain(ctx, limit, tick)
 	// The lab opens the database only when no process is left and the observer
 	// has stopped: its own connection would be one more holder of locks, and
 	// closing any descriptor of the file drops the locks of this process.
@@ -144,7 +165,7 @@ func (l *Lab) runTrial(ctx context.Context, s report.Setting, progress Progress)
 // startChildren starts the children. A writer comes first: the others need the
 // URL of its broker.
 func (l *Lab) startChildren(ctx context.Context, c *children, s report.Setting, dir, server string) error {
-	j := job{Setting: s, Database: databasePath(dir), Server: server, Verbose: l.Verbose}
+	j := job{Setting: s, Database: databasePath(dir), Server: server, Verbose: l.Verbose, Live: l.Live != nil}
 	log := l.Log
 	if !l.Verbose {
 		log = nil
@@ -169,14 +190,18 @@ func (l *Lab) startChildren(ctx context.Context, c *children, s report.Setting, 
 }
 
 func (l *Lab) showProgress(p Progress, c *children, zero time.Time) {
-	if l.Progress == nil {
-		return
-	}
 	for _, w := range c.workers {
 		p.Rows += int(w.rows.Load())
 	}
 	p.Since = time.Since(zero)
-	l.Progress(p)
+	if l.Progress != nil {
+		l.Progress(p)
+	}
+	if l.Live != nil && p.Since >= c.liveDue {
+		first := c.liveDue == 0
+		c.liveDue = p.Since + liveEvery
+		l.Live(Live{p, first, c.recent(p.Setting, zero)})
+	}
 }
 
 // makeFolder makes the folder of a trial, and returns how to remove it.

@@ -54,7 +54,7 @@ func TestEventSurvivesItsLine(t *testing.T) {
 // reported.
 func TestFinishWritesTheLastLine(t *testing.T) {
 	var b bytes.Buffer
-	r := newRecorder(&b, false)
+	r := newRecorder(&b, false, false)
 	r.zero = time.Now()
 	r.begin(2, 1, 0)
 	if err := r.finish(1); err != nil {
@@ -106,7 +106,7 @@ func TestHoldEndsWithTheTransaction(t *testing.T) {
 	for name, fail := range map[string]error{"COMMIT": nil, "ROLLBACK": errors.New("no")} {
 		n := len(name) - len("COMMIT") // a row of its own
 		var out bytes.Buffer
-		p := &process{job: job{Setting: s, Process: 1, Database: databasePath(dir)}, rec: newRecorder(&out, false)}
+		p := &process{job: job{Setting: s, Process: 1, Database: databasePath(dir)}, rec: newRecorder(&out, false, false)}
 		p.rec.zero = time.Now()
 		p.rec.begin(0, 1, 0)
 		p.wants()

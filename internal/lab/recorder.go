@@ -28,19 +28,21 @@ const (
 // holds the event of the current transaction, and buffers the lines.
 type recorder struct {
 	verbose bool
+	live    bool      // write the open event, too
 	zero    time.Time // the start barrier
 
 	mu      sync.Mutex // guards all below
 	out     *bufio.Writer
 	open    bool // a transaction has begun and not ended
 	current report.Event
-	closed  bool // finish was called: nothing is written after it
+	written report.Event // the open event that was written last
+	closed  bool         // finish was called: nothing is written after it
 	err     error
 	line    []byte // kept for its memory
 }
 
-func newRecorder(out io.Writer, verbose bool) *recorder {
-	return &recorder{out: bufio.NewWriterSize(out, 32<<10), verbose: verbose}
+func newRecorder(out io.Writer, verbose, live bool) *recorder {
+	return &recorder{out: bufio.NewWriterSize(out, 32<<10), verbose: verbose, live: live}
 }
 
 func (r *recorder) since() time.Duration { return time.Since(r.zero) }
@@ -146,9 +148,22 @@ func (r *recorder) writeLine(format string, a ...any) error {
 	return errors.Join(err, r.out.Flush())
 }
 
+// flush is called every flushEvery. It is also when the event of the current
+// transaction is written, if that has changed: a long one is seen while it lasts,
+// and many short ones cost nothing more.
 func (r *recorder) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.live && r.open && !r.closed && r.current != r.written {
+		r.written = r.current
+		e := r.current
+		e.End, e.Unfinished = r.since(), true
+		r.line = append(r.line[:0], "open "...)
+		r.line = appendEvent(r.line, e)
+		if _, err := r.out.Write(r.line); err != nil {
+			r.err = err
+		}
+	}
 	if err := r.out.Flush(); err != nil {
 		r.err = err
 	}

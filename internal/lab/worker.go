@@ -25,6 +25,7 @@ type job struct {
 	Database string
 	Server   string // of the broker, if there is one
 	Verbose  bool
+	Live     bool // tell the parent of transactions that last
 }
 
 // implementation is what a strategy does with rows, in its process.
@@ -70,7 +71,7 @@ func RunChild(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	if err := json.Unmarshal(line, &j); err != nil {
 		return fmt.Errorf("lab: read the job: %w", err)
 	}
-	p := &process{job: j, orders: child.Orders(in), rec: newRecorder(stdout, j.Verbose)}
+	p := &process{job: j, orders: child.Orders(in), rec: newRecorder(stdout, j.Verbose, j.Live)}
 	if j.Process == 0 {
 		err = p.runWriter(ctx)
 	} else {

@@ -1,3 +1,9 @@
+// Package web has the pages: what the lab did as lanes on a time line, and the
+// stream as a map. All that a page needs is embedded in the program.
+//
+// A page is a function of a list of messages, JSON objects with a "type". A live
+// page gets them one by one from a [Hub], through a [Server]; a saved one has the
+// same list in it.
 package web
 
 // The HTTP server of a page, and what keeps it safe.

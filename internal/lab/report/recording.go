@@ -137,6 +137,26 @@ func newRecording(s Setting, all []Trace) *Recording {
 	return r
 }
 
+// Part returns the events of a running trial since the last part. An event that
+// was unfinished at the end of a lane goes on in the next part. dropped of the
+// total events of the trial so far are in no part.
+func Part(s Setting, zero time.Time, traces []Trace, total, dropped int) Recording {
+	r := Recording{
+		Version: RecordingVersion, Source: "trial", Title: s.String(), Zero: zero.UTC().Round(0),
+		Lanes: []Lane{}, Notes: []Note{}, Series: []Series{},
+	}
+	for _, trace := range traces {
+		r.Lanes = append(r.Lanes, Lane{
+			Process: trace.Process, PID: trace.PID, WaitsFor: waitsFor(s.Strategy, trace.Number == 0),
+			Events: slices.AppendSeq([]Event{}, trace.Events),
+		})
+	}
+	if dropped > 0 {
+		r.Dropped = &Dropped{Events: total, Until: r.end()}
+	}
+	return r
+}
+
 // waitsFor returns what a process of a strategy waits for.
 func waitsFor(strategy string, writer bool) string {
 	s := Find(strategy)
