@@ -72,6 +72,13 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if path := os.Getenv(lockVariable); path != "" {
+		if err := holdLock(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "turnstile-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	// For tests.
 	"internal/natsd/natsdtest": {"internal/natsd"},
 	"internal/web/webtest":     nil,
+	"internal/powercut":        nil,
 
 	// These run the built commands.
 	"internal/bench": {"internal/cli", "internal/lab/report"},
