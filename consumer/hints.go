@@ -10,6 +10,7 @@ import (
 	"turnstile/internal/cli"
 	"turnstile/internal/store"
 	"turnstile/internal/stream"
+	"turnstile/internal/web"
 )
 
 func hint(err error) string {
@@ -48,6 +49,8 @@ func hint(err error) string {
 		return "find the process: contention watch " + e.Path
 	case *store.DiffersError:
 		return "if the file is another data set, give it another name: --source NAME"
+	case *web.AddressError:
+		return addressHints[e.Problem]
 	case *stream.DatabaseError:
 		if e.Copy {
 			return "if it was moved, start once with --adopt; if it is a copy, do not: the rows would be split between the two"
@@ -62,6 +65,14 @@ func hint(err error) string {
 		return text
 	}
 	return cli.ServerHint(err)
+}
+
+// There is no login: who reaches the page sees it.
+var addressHints = map[web.AddressProblem]string{
+	web.BadAddress:   "use HOST:PORT, such as --http 127.0.0.1:8091",
+	web.NotLoopback:  "use --http 127.0.0.1:8091; or, to let everybody in the network see the page, add --http-host with the name or address of this machine",
+	web.CannotListen: "is a page already running? use another port: --http 127.0.0.1:0",
+	web.BadHost:      "use a name or an address without a port, such as --http-host queue.example",
 }
 
 func triggerHint(triggers []string) string {

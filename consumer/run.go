@@ -22,6 +22,7 @@ Usage: consumer [flags]
        consumer load FILE...     write CSV files to SQLite, without a queue
        consumer verify FILE...   compare files with the database
        consumer rejects          list the rows that could not be stored
+       consumer page             show the stream in a browser, on a map
 
   consumer                       until Ctrl-C, into var/turnstile.db
   consumer --until-drained       until the queue is empty

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,6 +47,8 @@ type Conn struct {
 	// broken is cancelled, with the cause, by a permanent error.
 	broken context.Context
 	fail   context.CancelCauseFunc
+
+	viewed atomic.Int64 // a viewer listens until this time, in Unix nanoseconds
 
 	mu   sync.Mutex
 	lost chan struct{} // closed and replaced when the connection is lost

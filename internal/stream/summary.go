@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -120,7 +119,6 @@ type Announcer struct {
 	take    func(last bool) any
 	sub     *nats.Subscription
 	heard   chan struct{}
-	watched atomic.Int64 // until this time, in Unix nanoseconds
 	stop    chan struct{}
 	done    chan struct{}
 }
@@ -165,13 +163,16 @@ func (c *Conn) announce(subject string, changed func() bool, take func(last bool
 	if a.sub, err = c.nc.Subscribe(viewerNotices, func(*nats.Msg) { a.hear() }); err != nil {
 		return nil, wrap("hear of viewers", err)
 	}
+	if a.Watched() { // another announcer of the connection has heard of the viewer
+		a.heard <- struct{}{}
+	}
 	go a.run()
 	return a, nil
 }
 
 // hear notes that a viewer listens.
 func (a *Announcer) hear() {
-	a.watched.Store(time.Now().Add(viewerExpires).UnixNano())
+	a.conn.viewed.Store(time.Now().Add(viewerExpires).UnixNano())
 	select {
 	case a.heard <- struct{}{}:
 	default:
@@ -180,7 +181,7 @@ func (a *Announcer) hear() {
 
 // Watched reports whether a viewer listens. If not, there is no need to collect
 // anything.
-func (a *Announcer) Watched() bool { return time.Now().UnixNano() < a.watched.Load() }
+func (a *Announcer) Watched() bool { return time.Now().UnixNano() < a.conn.viewed.Load() }
 
 // Close publishes the last summary and ends the announcer.
 func (a *Announcer) Close() error {
