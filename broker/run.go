@@ -3,10 +3,12 @@ package main
 // broker without a subcommand: the server and its stream, until Ctrl-C.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"path/filepath"
 	"time"
@@ -99,36 +101,65 @@ func clearDefaults(c *natsd.Config, f *cli.Flags) {
 
 // serve runs the server until ctx ends or the server fails.
 func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
+	q := &queue{ctx: ctx, log: c.Log}
+	c.Maintain = q.maintain
 	s, err := natsd.Start(c)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if s.Standalone() {
-		if err := ensureStream(ctx, s); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-	}
 	if err := printAddresses(s, c, stdout); err != nil {
 		return err
 	}
 	return s.Supervise(ctx)
 }
 
-// ensureStream creates the stream over an in-process connection, so that no
-// client needs permission to create streams.
-func ensureStream(ctx context.Context, s *natsd.Server) error {
+// A queue is the stream of a standalone broker.
+type queue struct {
+	ctx   context.Context
+	log   *slog.Logger
+	limit int64 // of the stream, in bytes; 0: not known yet
+}
+
+// maintain creates the stream, over an in-process connection, so that no client
+// needs permission to create streams. It keeps the size limit of the stream within
+// the space of the disk.
+func (q *queue) maintain(s *natsd.Server) error {
 	nc, err := s.Connect()
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
+	room, err := s.Room()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(q.ctx, ensureTimeout)
 	defer cancel()
-	return stream.Ensure(ctx, nc, int64(float64(s.MaxStore())*streamShare), 1)
+	want := int64(float64(s.MaxStore()) * streamShare)
+	limit, err := stream.Fit(ctx, nc, want, room)
+	if err == nil {
+		q.report(limit, want)
+	}
+	return err
+}
+
+// report logs a limit that is not what the operator asked for, when it begins and
+// ends, and when it has halved or doubled.
+func (q *queue) report(limit, want int64) {
+	before := cmp.Or(q.limit, want)
+	if limit == before || limit != want && before != want && limit > before/2 && limit < before*2 {
+		return
+	}
+	if q.limit = limit; limit == want {
+		q.log.Info("the queue may have its full size again", "limit", humanize.IBytes(uint64(want)))
+		return
+	}
+	q.log.Warn("the disk has less space than --max-store: the queue is full before it reaches that size",
+		"limit", humanize.IBytes(uint64(limit)), "wanted", humanize.IBytes(uint64(want)))
 }
 
 // printAddresses prints the addresses of the broker and the commands that connect

@@ -177,6 +177,8 @@ func TestScripts(t *testing.T) {
 				return len(raceFlag) > 0, nil
 			case "mounts":
 				return canMount()
+			case "smalldisk":
+				return canMountHere()
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -185,7 +187,7 @@ func TestScripts(t *testing.T) {
 			"waitrows": waitRows, "sql": query, "sums": sums, "flawlines": flawLines,
 			"append": appendText, "setline": setLine, "gzip": compress,
 			"publish": publish, "request": request, "messages": messages, "drained": drained, "oddmessages": oddMessages,
-			"slowlink": slowLink,
+			"slowlink": slowLink, "smalldisk": smallDisk,
 		},
 	})
 }
@@ -207,6 +209,27 @@ func canMount() (bool, error) {
 		return false, fmt.Errorf("%s: %w: %s", try, err, out)
 	}
 	return err == nil, nil
+}
+
+// canMountHere reports whether smalldisk works: it needs root. Under CI it must
+// work.
+func canMountHere() (bool, error) {
+	if os.Getuid() == 0 && runtime.GOOS == "linux" {
+		return true, nil
+	}
+	if os.Getenv("CI") == "true" {
+		return false, errors.New("small disks need root, on Linux")
+	}
+	return false, nil
+}
+
+// smallDisk mounts an empty disk of a size, such as 24m, until the script ends.
+func smallDisk(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 2, "smalldisk SIZE DIR")
+	dir := ts.MkAbs(args[1])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(ts.Exec("mount", "-t", "tmpfs", "-o", "size="+args[0], "tmpfs", dir))
+	ts.Defer(func() { ts.Check(ts.Exec("umount", "--lazy", dir)) })
 }
 
 // freeAddress returns an address with a free port, outside the range of

@@ -5,7 +5,6 @@ package natsd
 
 import (
 	"cmp"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +34,11 @@ type Config struct {
 	TLS      TLS
 	Insecure bool // allow addresses beyond loopback without authentication
 	Log      *slog.Logger
+
+	// Maintain creates the stream and keeps its size limit within the space of the
+	// disk. It is called before clients are accepted, and once a second while
+	// [Server.Supervise] runs. It is not called for a server that is not standalone.
+	Maintain func(*Server) error
 }
 
 // A setup is the result of a Config.
@@ -271,20 +275,4 @@ func lockStore(store string) (*flock.Flock, error) {
 		return nil, errors.Join(&StoreError{store, err}, lock.Unlock())
 	}
 	return lock, nil
-}
-
-// checkWritable writes size bytes to a new file. Locking is not enough: an existing
-// lock file can be locked in a read-only directory.
-func checkWritable(store string, size int) error {
-	f, err := os.CreateTemp(store, "turnstile-probe-*")
-	if err != nil {
-		return err
-	}
-	data := make([]byte, size)
-	_, err = rand.Read(data) // a file system may compress zeros
-	if err == nil && size > 0 {
-		_, err = f.Write(data)
-		err = errors.Join(err, f.Sync())
-	}
-	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }

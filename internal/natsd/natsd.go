@@ -13,9 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -54,33 +52,35 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(setup.Options, c.Log)
+	if err := freeReserve(setup.StoreDir); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	s, err := start(setup, c)
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	s.lock, s.store, s.config = lock, setup.StoreDir, c
-	s.login, s.standalone = setup.login, setup.noFileUsers && setup.Cluster.Port == 0
+	s.lock = lock
 	return s, nil
 }
 
-// start starts a server without locking its store.
-func start(o *server.Options, log *slog.Logger) (*Server, error) {
+// start starts a server without locking its store. It calls Maintain before the
+// server accepts clients.
+func start(setup *setup, c Config) (*Server, error) {
+	o := setup.Options
+	o.DontListen = true
 	ns, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("natsd: %w", err)
 	}
-	s := &Server{ns: ns, log: newLogger(log)}
+	s := &Server{
+		ns: ns, log: newLogger(c.Log), config: c, store: setup.StoreDir,
+		login: setup.login, standalone: setup.noFileUsers && setup.Cluster.Port == 0,
+	}
 	ns.SetLoggerV2(s.log, o.Debug, o.Trace, false)
 	ns.Start() // returns after the setup, or at the first fatal error
-	select {
-	case text := <-s.log.fatal:
+	if err := s.listen(); err != nil {
 		s.shutdown()
-		return nil, fmt.Errorf("natsd: %s", text)
-	default:
-	}
-	if !ns.ReadyForConnections(readyTimeout) {
-		s.shutdown()
-		return nil, fmt.Errorf("natsd: not ready on %s:%d after %s", o.Host, o.Port, readyTimeout)
+		return nil, err
 	}
 	scheme := "nats://"
 	if o.TLSConfig != nil {
@@ -89,6 +89,41 @@ func start(o *server.Options, log *slog.Logger) (*Server, error) {
 	s.url = scheme + dialAddress(ns.Addr())
 	return s, nil
 }
+
+// listen waits until the server is ready, prepares it, and lets clients in.
+func (s *Server) listen() error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	if !s.ns.ReadyForConnections(readyTimeout) {
+		return fmt.Errorf("natsd: not ready after %s", readyTimeout)
+	}
+	if err := s.maintain(); err != nil {
+		return err
+	}
+	s.ns.AcceptLoop(make(chan struct{})) // returns once it listens, or at a fatal error
+	return s.failure()
+}
+
+// failure returns the fatal error of the server, or nil.
+func (s *Server) failure() error {
+	select {
+	case text := <-s.log.fatal:
+		return fmt.Errorf("natsd: the server failed: %s", text)
+	default:
+		return nil
+	}
+}
+
+// maintain calls Maintain, if there is one and this server can create its stream.
+func (s *Server) maintain() error {
+	if !s.maintained() {
+		return nil
+	}
+	return s.config.Maintain(s)
+}
+
+func (s *Server) maintained() bool { return s.standalone && s.config.Maintain != nil }
 
 // URL returns the URL for clients on this machine.
 func (s *Server) URL() string { return s.url }
@@ -126,16 +161,23 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
 // Supervise runs until ctx ends and returns nil, or until the server fails and
-// returns the error. While it runs, only URL, Store and Standalone may be called.
+// returns the error. It calls Maintain once a second. While it runs, other
+// goroutines may call only URL, Store and Standalone.
 //
 // After one failed write, the server rejects every write until it restarts, and
-// answers no publisher. Supervise waits until the disk accepts writes and restarts
-// the server at the same addresses. Clients reconnect.
+// answers no publisher. Supervise frees the reserve, or waits until the disk
+// accepts writes, and restarts the server at the same addresses. Clients
+// reconnect.
 func (s *Server) Supervise(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	failing := notice{log: s.config.Log}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-tick.C:
+			failing.report("maintain the queue", errors.Join(s.maintain(), s.keepReserve()))
 		case reason := <-s.log.fatal:
 			return fmt.Errorf("natsd: the server failed: %s", reason)
 		case err := <-s.log.disk:
@@ -144,37 +186,6 @@ func (s *Server) Supervise(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-const (
-	// minDiskSpace bytes must be writable before the server is restarted, so that
-	// it does not fail again at once.
-	minDiskSpace     = 4 << 20
-	diskPollInterval = time.Second
-)
-
-// recoverStore waits until the disk accepts writes, then restarts the server.
-func (s *Server) recoverStore(ctx context.Context, cause error) error {
-	log := s.config.Log.With("store", s.store)
-	log.Error("disk write failed: the queue accepts no rows until the disk accepts writes", "error", cause)
-	for {
-		err := checkWritable(s.store, minDiskSpace)
-		if err == nil {
-			break
-		}
-		log.Debug("the disk still rejects writes", "error", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(diskPollInterval):
-		}
-	}
-	log.Info("the disk accepts writes again, restarting the server")
-	if err := s.restart(); err != nil {
-		return err
-	}
-	log.Info("the queue accepts rows again")
-	return nil
 }
 
 // restart stops the server and starts it at the same addresses. The store stays
@@ -190,11 +201,11 @@ func (s *Server) restart() error {
 	if monitor != nil {
 		setup.HTTPPort = monitor.Port
 	}
-	next, err := start(setup.Options, s.config.Log)
+	next, err := start(setup, s.config)
 	if err != nil {
 		return err
 	}
-	s.ns, s.log, s.login = next.ns, next.log, setup.login
+	s.ns, s.log, s.login = next.ns, next.log, next.login
 	return nil
 }
 
@@ -255,13 +266,4 @@ func (l *logger) Errorf(format string, a ...any) {
 			}
 		}
 	}
-}
-
-// isWriteError reports whether err means that the disk is full, failing or
-// read-only.
-func isWriteError(err error) bool {
-	const windowsDiskFull = 112
-	number, ok := errors.AsType[syscall.Errno](err)
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) ||
-		ok && runtime.GOOS == "windows" && number == windowsDiskFull
 }

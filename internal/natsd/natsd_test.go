@@ -153,7 +153,7 @@ func TestFatalError(t *testing.T) {
 	}
 	defer l.Close()
 	o.Options.Port = l.Addr().(*net.TCPAddr).Port
-	if _, err := start(o.Options, c.Log); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if _, err := start(o, c); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}
 }

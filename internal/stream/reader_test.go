@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -226,7 +228,7 @@ func TestBrokerRestarts(t *testing.T) {
 	if took := time.Since(start); took > ackWait/2 {
 		t.Errorf("drained after %s: what was lost with a connection came back too late", took)
 	}
-	for line := uint32(2); line < 2+n; line++ {
+	for line := int64(2); line < 2+n; line++ {
 		if _, ok := got.Load(line); !ok {
 			t.Fatalf("line %d never came", line)
 		}
@@ -374,5 +376,46 @@ func TestEnsure(t *testing.T) {
 	s, _ := c.Stream(t.Context())
 	if got := s.CachedInfo(); got.Config.MaxBytes != 32<<20 || got.State.Msgs != 100 {
 		t.Errorf("byte limit %d, %d messages", got.Config.MaxBytes, got.State.Msgs)
+	}
+}
+
+// TestFit limits the stream to what the disk can hold, also below what it holds.
+func TestFit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ maxBytes, holds, room, want int64 }{
+		{100, 0, 1000, 100},
+		{100, 60, 40, 100},
+		{100, 60, 39, 99},
+		{100, 60, 0, 60},
+		{100, 60, -20, 40},
+		{100, 60, -80, 1}, // 0 would be no limit
+		{100, 60, math.MaxInt64, 100},
+	} {
+		if got := sizeLimit(test.maxBytes, test.holds, test.room); got != test.want {
+			t.Errorf("at most %d, holds %d, room %d: %d, want %d", test.maxBytes, test.holds, test.room, got, test.want)
+		}
+	}
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	p := publisher(t, c, PublisherOptions{})
+	publish(t, p, 2, 30)
+	flush(t, p)
+	nc := raw(t, b)
+	if limit, err := Fit(t.Context(), nc, 64<<20, -1000); err != nil || limit >= 4000 {
+		t.Fatalf("limit %d, %v", limit, err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "mta.ridership.x", nil); err == nil || !strings.Contains(err.Error(), "maximum bytes") {
+		t.Errorf("a full queue takes a message: %v", err)
+	}
+	s, err := js.Stream(t.Context(), Name)
+	if err != nil || s.CachedInfo().State.FirstSeq != 1 {
+		t.Errorf("messages were removed: %v %v", s, err)
+	}
+	if limit, err := Fit(t.Context(), nc, 64<<20, 1<<30); err != nil || limit != 64<<20 {
+		t.Errorf("limit %d, %v", limit, err)
 	}
 }

@@ -49,33 +49,60 @@ func settings(maxBytes int64, replicas int) jetstream.StreamConfig {
 // one. It returns a [*SettingError] if another setting is wrong, and a [*SizeError]
 // if the stream holds more than maxBytes.
 func Ensure(ctx context.Context, nc *nats.Conn, maxBytes int64, replicas int) error {
+	_, err := ensure(ctx, nc, maxBytes, math.MaxInt64, replicas)
+	return err
+}
+
+// Fit is Ensure for the stream of one server, whose disk has room for so many more
+// bytes; room may be negative. It limits the stream to what it holds and that room,
+// if this is less than maxBytes, and returns the limit.
+func Fit(ctx context.Context, nc *nats.Conn, maxBytes, room int64) (limit int64, err error) {
+	return ensure(ctx, nc, maxBytes, room, 1)
+}
+
+func ensure(ctx context.Context, nc *nats.Conn, maxBytes, room int64, replicas int) (limit int64, err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return fmt.Errorf("stream: %w", err)
+		return 0, fmt.Errorf("stream: %w", err)
 	}
 	s, err := js.Stream(ctx, Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = js.CreateStream(ctx, settings(maxBytes, replicas))
-		return wrap("create stream "+Name, err)
+		limit = sizeLimit(maxBytes, 0, room)
+		_, err = js.CreateStream(ctx, settings(limit, replicas))
+		return limit, wrap("create stream "+Name, err)
 	}
 	if err != nil {
-		return wrap("look up stream "+Name, err)
+		return 0, wrap("look up stream "+Name, err)
 	}
 	info := s.CachedInfo()
 	if err := checkSettings(info.Config); err != nil {
-		return err
+		return 0, err
 	}
 	if info.State.Bytes > uint64(max(maxBytes, 0)) {
-		// The server would remove the oldest messages.
-		return &SizeError{info.State.Bytes, maxBytes}
+		return 0, &SizeError{info.State.Bytes, maxBytes}
 	}
-	if info.Config.MaxBytes == maxBytes && info.Config.Replicas == replicas {
-		return nil
-	}
+	limit = sizeLimit(maxBytes, int64(info.State.Bytes), room)
 	c := info.Config
-	c.MaxBytes, c.Replicas = maxBytes, replicas
+	if c.Replicas == replicas && (limit == c.MaxBytes || limit != maxBytes && max(limit-c.MaxBytes, c.MaxBytes-limit) < minLimitChange) {
+		return c.MaxBytes, nil
+	}
+	c.MaxBytes, c.Replicas = limit, replicas
 	_, err = js.UpdateStream(ctx, c)
-	return wrap("update stream "+Name, err)
+	return limit, wrap("update stream "+Name, err)
+}
+
+// minLimitChange bytes make a new limit worth a write. The room of a disk changes
+// all the time.
+const minLimitChange = 1 << 20
+
+// sizeLimit returns the limit of a stream that holds bytes. It is at least 1,
+// because 0 means none. A limit below what the stream holds removes nothing: it
+// discards new messages.
+func sizeLimit(maxBytes, holds, room int64) int64 {
+	if room >= maxBytes-holds {
+		return maxBytes
+	}
+	return max(1, holds+room)
 }
 
 // A SizeError reports that the queue holds more bytes than the new size limit.
