@@ -98,7 +98,7 @@ func (s *Server) listen() error {
 	if !s.ns.ReadyForConnections(readyTimeout) {
 		return fmt.Errorf("natsd: not ready after %s", readyTimeout)
 	}
-	if err := s.maintain(); err != nil {
+	if err := errors.Join(s.keepReserve(), s.maintain()); err != nil {
 		return err
 	}
 	s.ns.AcceptLoop(make(chan struct{})) // returns once it listens, or at a fatal error
@@ -177,7 +177,7 @@ func (s *Server) Supervise(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			failing.report("maintain the queue", errors.Join(s.maintain(), s.keepReserve()))
+			failing.report("maintain the queue", errors.Join(s.keepReserve(), s.maintain()))
 		case reason := <-s.log.fatal:
 			return fmt.Errorf("natsd: the server failed: %s", reason)
 		case err := <-s.log.disk:
