@@ -8,7 +8,9 @@ package e2e
 //
 //	go test ./internal/e2e -run Campaign -v                    three rounds
 //	go test ./internal/e2e -run Campaign -v -rounds 300 -timeout 3h
-//	go test ./internal/e2e -run Campaign -v -rounds 100 -faults power
+//	go test ./internal/e2e -run PowerCut -v -rounds 100        power cuts alone
+//	go test ./internal/e2e -run PowerCut -v -rounds 20 -broker-sync 2s
+//	go test ./internal/e2e -run Campaign -v -rounds 300 -faults kill,power:broker,odd
 //	go test ./internal/e2e -run Campaign -v -rounds 1 -seed S   round S again
 //
 // A round prints one line: its seed, its faults in order, what was sent, what came
@@ -46,16 +48,34 @@ const (
 )
 
 func TestCampaign(t *testing.T) {
+	rounds := 3
+	if os.Getenv("CI") == "true" {
+		rounds = 30
+	}
+	runCampaign(t, rounds, *campaignFaults)
+}
+
+// TestPowerCut is the campaign with power cuts alone.
+func TestPowerCut(t *testing.T) {
+	rounds := 1
+	if os.Getenv("CI") == "true" {
+		rounds = 10
+	}
+	if err := powerCutAvailable(); err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("NOT TESTED: no power can be cut here: %v", err)
+	}
+	runCampaign(t, rounds, "power")
+}
+
+func runCampaign(t *testing.T, rounds int, names string) {
 	if runtime.GOOS == "windows" {
 		t.Skip("NOT TESTED: the campaign stops processes by signals, and Windows has none")
 	}
-	faults := chosenFaults(t)
-	rounds, seed := *campaignRounds, *campaignSeed
-	if rounds == 0 {
-		if rounds = 3; os.Getenv("CI") == "true" {
-			rounds = 30
-		}
+	faults := chosenFaults(t, names)
+	if *campaignRounds > 0 {
+		rounds = *campaignRounds
 	}
+	seed := *campaignSeed
 	if seed == 0 {
 		seed = rand.Uint64N(1e9) + 1
 	}
@@ -67,7 +87,10 @@ func TestCampaign(t *testing.T) {
 			defer func() {
 				result := "ok"
 				if t.Failed() {
-					result = fmt.Sprintf("FAILED; again: go test ./internal/e2e -run Campaign -v -rounds 1 -seed %d", seed+i)
+					result = fmt.Sprintf("FAILED; again: go test ./internal/e2e -run %s -v -rounds 1 -seed %d", strings.Split(t.Name(), "/")[0], seed+i)
+					if *campaignFaults != "" {
+						result += " -faults " + *campaignFaults
+					}
 				}
 				fmt.Printf("seed=%d %s: %s, %d bytes unsynced at power cuts, %.1f s: %s\n", seed+i, strings.Join(r.done, ", "), r.witness,
 					r.unsynced.Load(), time.Since(start).Seconds(), result)
@@ -83,9 +106,9 @@ func TestCampaign(t *testing.T) {
 	}
 }
 
-// chosenFaults are those that can be done here. Where the power can't be cut
-// that is said, and is a failure under CI.
-func chosenFaults(t *testing.T) (faults []fault) {
+// chosenFaults are those of names, or all, that can be done here. Where the power
+// can't be cut that is said, and is a failure under CI.
+func chosenFaults(t *testing.T, names string) (faults []fault) {
 	noPower := powerCutAvailable()
 	if noPower != nil && os.Getenv("CI") == "true" {
 		t.Fatalf("no power can be cut here: %v", noPower)
@@ -93,9 +116,9 @@ func chosenFaults(t *testing.T) (faults []fault) {
 	var missing []string
 	for _, f := range allFaults {
 		base, _, _ := strings.Cut(f.name, ":")
-		names := strings.Split(*campaignFaults, ",")
+		chosen := strings.Split(names, ",")
 		switch {
-		case *campaignFaults != "" && !slices.Contains(names, f.name) && !slices.Contains(names, base):
+		case names != "" && !slices.Contains(chosen, f.name) && !slices.Contains(chosen, base):
 		case f.disk && noPower != nil:
 			missing = append(missing, f.name)
 		default:
@@ -106,7 +129,7 @@ func chosenFaults(t *testing.T) (faults []fault) {
 		t.Logf("NOT TESTED: %s: %v", strings.Join(missing, ", "), noPower)
 	}
 	if len(faults) == 0 {
-		t.Fatalf("no faults are called %q", *campaignFaults)
+		t.Fatalf("no faults are called %q", names)
 	}
 	return faults
 }

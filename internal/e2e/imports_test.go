@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/lab/report": nil,
 
 	"internal/lab":   append([]string{"internal/lab/report"}, below...),
-	"internal/scene": append([]string{"internal/lab/report"}, below...), // colours and result codes
+	"internal/scene": append([]string{"internal/lab/report"}, below...),                                              // colours and result codes
 	"internal/web":   {"internal/lab/report", "internal/scene", "internal/locks", "internal/stream", "internal/mta"}, // the summaries of the stream
 
 	// For tests.
