@@ -12,7 +12,7 @@ RUN go build -ldflags='-s -w' -o /out/bin/ ./broker ./producer ./consumer ./cont
 # A volume gets the owner of the folder that it covers. Without a folder it
 # belongs to root, and SQLite cannot open a file in it.
 RUN mkdir -p /out/turnstile/var /out/tmp && \
-    for role in broker producer consumer monitor admin; do mkdir -p -m 0700 /out/turnstile/credentials/$role; done && \
+    for role in broker producer consumer page monitor admin; do mkdir -p -m 0700 /out/turnstile/credentials/$role; done && \
     cp -r data broker/cluster.conf /out/turnstile/ && chown -R 65532:65532 /out/turnstile && chmod 1777 /out/tmp
 
 FROM scratch

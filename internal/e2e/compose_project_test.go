@@ -93,7 +93,7 @@ func (c *project) command(ctx context.Context, name string, args ...string) *exe
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = root
 	// Port 0 is any free port of the host.
-	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "BROKER_PORT=0", "MONITOR_PORT=0")...)
+	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "BROKER_PORT=0", "MONITOR_PORT=0", "PAGE_PORT=0")...)
 	return cmd
 }
 

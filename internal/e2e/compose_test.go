@@ -9,11 +9,14 @@ package e2e
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"turnstile/internal/web/webtest"
 )
 
 var (
@@ -32,6 +35,7 @@ func TestCompose(t *testing.T) {
 	t.Run("one broker", func(t *testing.T) {
 		c := newProject(t, image)
 		t.Run("up", func(t *testing.T) { rowsFlow(t, c.in(t)) })
+		t.Run("page", func(t *testing.T) { pageShows(t, c.in(t)) })
 		t.Run("secrets", func(t *testing.T) { nothingShows(t, c.in(t)) })
 		t.Run("own file", func(t *testing.T) { ownFile(t, c.in(t)) })
 		t.Run("producers", func(t *testing.T) { manyProducers(t, c.in(t)) })
@@ -59,21 +63,33 @@ func rowsFlow(t *testing.T, c *project) {
 	}
 	c.send("producer", "data/sample.csv", nil)
 	c.proved("consumer", "data/sample.csv", nil)
-	for _, service := range []string{"broker", "consumer", "producer"} {
+	for _, service := range []string{"broker", "consumer", "producer", "page"} {
 		got := c.inspect(c.container(service), "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{gt .HostConfig.Memory 0}}")
 		if want := "65532:65532 true [ALL] true"; got != want {
 			t.Errorf("%s: user, read-only, dropped, limited: %s, want %s", service, got, want)
 		}
 	}
-	for _, binding := range strings.Fields(c.inspect(c.container("broker"), "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}} {{end}}{{end}}")) {
-		if binding != "127.0.0.1" {
-			t.Errorf("the broker is published on %s", binding)
+	for _, service := range []string{"broker", "page"} {
+		for _, binding := range strings.Fields(c.inspect(c.container(service), "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}} {{end}}{{end}}")) {
+			if binding != "127.0.0.1" {
+				t.Errorf("the %s is published on %s", service, binding)
+			}
 		}
 	}
 	var size int64
 	if err := json.Unmarshal([]byte(c.docker("image", "inspect", "--format", "{{.Size}}", c.image)), &size); err != nil || size > 90e6 {
 		t.Errorf("the image has %d bytes (%v)", size, err)
 	}
+}
+
+// pageShows: the published page has a circle for each station of the sample, names the
+// writer, and its counts agree.
+func pageShows(t *testing.T, c *project) {
+	port := c.inspect(c.container("page"), `{{(index (index .NetworkSettings.Ports "8091/tcp") 0).HostPort}}`)
+	page := webtest.Open(t, "http://127.0.0.1:"+port+"/")
+	page.Wait(`map.dataset.circles == 72 && document.querySelectorAll("#rejects li").length == 5`)
+	writer := c.inspect(c.container("consumer"), "{{.Config.Hostname}}")
+	page.Wait(fmt.Sprintf(`writer.innerText.includes(%q) && verdict.innerText.includes("agree")`, writer))
 }
 
 // nothingShows: no password is in the image, on a command line, in the
@@ -83,7 +99,7 @@ func nothingShows(t *testing.T, c *project) {
 	for _, id := range c.containers("") {
 		seen += c.docker("inspect", id)
 	}
-	for _, role := range []string{"producer", "consumer", "monitor", "admin"} {
+	for _, role := range []string{"producer", "consumer", "page", "monitor", "admin"} {
 		password := c.secret(role)
 		if len(password) < 26 {
 			t.Errorf("the password of %s has %d letters", role, len(password))

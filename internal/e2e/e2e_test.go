@@ -64,6 +64,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"turnstile/internal/web/webtest"
 )
 
 // patience is how long a script waits for an event. It is long because the
@@ -85,7 +87,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binaries.dir = dir
-	status := m.Run()
+	status := webtest.Main(m)
 	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1

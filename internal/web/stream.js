@@ -11,7 +11,7 @@ const RING = 900; // life of a ring, in ms
 
 const model = { base: [], stations: new Map(), tick: null, trace: [], database: "", opened: 0 };
 const boroughs = ["Manhattan", "Brooklyn", "Queens", "Bronx", "Staten Island"];
-let paused = false, committed = 0, seen = 0;
+let paused = false, committed = 0;
 
 function apply(m) {
   if (m.type === "stream") {
@@ -21,15 +21,16 @@ function apply(m) {
     shape = null;
   } else if (m.type === "tick") {
     for (const s of m.stations || []) if (!model.stations.has(s.id)) model.stations.set(s.id, { ...s, rows: 0, riders: 0 });
+    const group = { at: performance.now(), list: [] };
     (m.commits.ids || []).forEach((id, i) => {
       const s = model.stations.get(id);
       if (!s) return;
       s.rows += m.commits.rows[i];
       s.riders += m.commits.riders[i];
       committed += m.commits.rows[i];
-      if (!paused && !calm.matches && placed(s)) rings.push({ s, rows: m.commits.rows[i], at: performance.now() });
+      if (!paused && !document.hidden && !calm.matches && placed(s)) group.list.push({ s, rows: m.commits.rows[i] });
     });
-    if (rings.length > 6000) rings.splice(0, rings.length - 6000);
+    if (group.list.length) rings.push(group);
     note(m);
   }
   paint();
@@ -319,16 +320,23 @@ function drawMap(now) {
     c.globalAlpha = 0.42; c.fill();
     c.globalAlpha = 0.95; c.lineWidth = 1; c.stroke();
   }
-  rings = rings.filter((r) => now - r.at < RING);
-  for (const r of rings) {
-    const p = (now - r.at) / RING, ease = 1 - (1 - p) ** 3, [x, y] = place(r.s);
-    const r0 = radius(r.s, most), grow = Math.min(46, 5 + 4 * Math.sqrt(r.rows));
+  rings = rings.filter((g) => now - g.at < RING);
+  for (const g of rings) { // the rings of one moment and colour are one path
+    const p = Math.max(0, (now - g.at) / RING), ease = 1 - (1 - p) ** 3;
     c.globalAlpha = (1 - p) * 0.9;
     c.lineWidth = 2.2 - 1.4 * p;
-    c.strokeStyle = colours[r.s.borough] || colours.elsewhere;
-    c.beginPath(); c.arc(x, y, r0 + grow * ease, 0, 7); c.stroke();
+    for (const [colour, list] of Object.entries(Object.groupBy(g.list, (r) => colours[r.s.borough] || colours.elsewhere))) {
+      c.strokeStyle = colour;
+      c.beginPath();
+      for (const { s, rows } of list) {
+        const [x, y] = place(s), r = radius(s, most) + Math.min(46, 5 + 4 * Math.sqrt(rows)) * ease;
+        c.moveTo(x + r, y); c.arc(x, y, r, 0, 7);
+      }
+      c.stroke();
+    }
   }
   c.globalAlpha = 1;
+  Object.assign(map.dataset, { circles: list.length, rings: rings.reduce((n, g) => n + g.list.length, 0) });
   labels(c, list, most);
   if (chosen && placed(chosen)) {
     const [x, y] = place(chosen);
@@ -434,7 +442,6 @@ function paint() {
       drawTrace();
       map.setAttribute("aria-label", `Map of New York: ${plural([...model.stations.values()].filter(placed).length, "station")} with rows, as circles by riders. All stations are in the table below.`);
     }
-    document.documentElement.dataset.messages = seen;
     if (rings.length) paint();
   });
 }
@@ -463,11 +470,11 @@ setText($("wall"), clockText(Date.now()));
 const saved = $("messages");
 if (saved) {
   $("pause").hidden = true;
-  for (const m of JSON.parse(saved.textContent)) { apply(m); seen++; }
+  JSON.parse(saved.textContent).forEach(apply);
 } else {
   const events = new EventSource("events");
   const gone = $("lost").textContent;
-  events.onmessage = (e) => { lost(""); apply(JSON.parse(e.data)); seen++; };
+  events.onmessage = (e) => { lost(""); apply(JSON.parse(e.data)); };
   events.onerror = () => lost(gone);
 }
 paint();

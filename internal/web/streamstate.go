@@ -154,7 +154,7 @@ func (s *StreamState) Commits(c stream.CommitSummary, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heard = now
-	s.writer.Name = c.Writer
+	s.nameWriter(c.Writer, now)
 	delete(s.standbys, c.Writer)
 	if c.Transactions == 0 {
 		return
@@ -268,14 +268,10 @@ func (s *StreamState) Writer(alive bool, name string, now time.Time) {
 	case was && !alive:
 		s.down = now
 		s.mark(now, "down", before+" is gone: no writer")
-	case alive && before != "" && name != before:
-		text := name + " took over"
-		if !s.down.IsZero() {
-			text += fmt.Sprintf(" after %.1f s", now.Sub(s.down).Seconds())
-		}
-		s.mark(now, "takeover", text)
-	case alive && !was && before != "":
+	case alive && !was && before != "" && name == before:
 		s.mark(now, "up", name+" writes again")
+	case alive:
+		s.nameWriter(name, now)
 	}
 	if alive != was || s.writer.Since == 0 {
 		s.writer.Since = now.UnixMilli()
@@ -286,8 +282,20 @@ func (s *StreamState) Writer(alive bool, name string, now time.Time) {
 	if alive && (!was || name != before) {
 		s.heard = now // it has had no time to say anything
 	}
-	s.writer.Alive, s.writer.Name = alive, name
+	s.writer.Alive = alive
 	s.dirty = s.dirty || was != alive || before != name
+}
+
+// nameWriter notes who writes. A takeover may be faster than the looks at the lock.
+func (s *StreamState) nameWriter(name string, now time.Time) {
+	if before := s.writer.Name; before != "" && name != before {
+		text := name + " took over"
+		if !s.down.IsZero() {
+			text += fmt.Sprintf(" after %.1f s", now.Sub(s.down).Seconds())
+		}
+		s.mark(now, "takeover", text)
+	}
+	s.writer.Name = name
 }
 
 func (s *StreamState) mark(now time.Time, kind, text string) {

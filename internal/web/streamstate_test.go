@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -292,6 +293,31 @@ func TestProducersBeforeAndAfter(t *testing.T) {
 	p.pass(gone)
 	if got := p.Whole(p.now).Tick.Producers; len(got) != 1 || got[0].Name != "host/10" || !got[0].Ended {
 		t.Errorf("producers %+v, want the one that has ended; the other is not heard any more", got)
+	}
+}
+
+// A takeover is marked once, whether the lock or a summary tells of it first.
+func TestTakeoverIsMarked(t *testing.T) {
+	marks := func(p *played) (list []string) {
+		for _, m := range p.Whole(p.now).Tick.Marks {
+			list = append(list, m.Kind+": "+m.Text)
+		}
+		return list
+	}
+	slow := play(t)
+	slow.pass(time.Second)
+	slow.Writer(false, "host/1", slow.now)
+	slow.pass(1300 * time.Millisecond)
+	slow.Writer(true, "host/2", slow.now)
+	slow.commit("host/2", "611", 1)
+	if got, want := marks(slow), []string{"down: host/1 is gone: no writer", "takeover: host/2 took over after 1.3 s"}; !slices.Equal(got, want) {
+		t.Errorf("marks %q, want %q", got, want)
+	}
+	fast := play(t)
+	fast.commit("host/2", "611", 1)
+	fast.Writer(true, "host/2", fast.now)
+	if got, want := marks(fast), []string{"takeover: host/2 took over"}; !slices.Equal(got, want) {
+		t.Errorf("marks %q, want %q", got, want)
 	}
 }
 

@@ -1,0 +1,148 @@
+package e2e
+
+// The page of the stream, with real processes and a real browser.
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"turnstile/internal/natsd/natsdtest"
+	"turnstile/internal/stream"
+	"turnstile/internal/web/webtest"
+)
+
+// A pageProcess is a process that the page is about.
+type pageProcess struct {
+	*exec.Cmd
+	log string // file
+}
+
+func startProcess(t *testing.T, dir, name, program string, args ...string) *pageProcess {
+	t.Helper()
+	p := &pageProcess{exec.Command(binary(t, program), args...), filepath.Join(dir, name+".log")}
+	log, err := os.Create(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Dir, p.Stdout, p.Stderr = dir, log, log
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, lastLines(p.said(t), 30))
+		}
+	})
+	return p
+}
+
+func (p *pageProcess) kill() {
+	if p.ProcessState == nil {
+		_ = p.Process.Kill() // it may have ended
+		_ = p.Wait()         // it was killed
+	}
+}
+
+func (p *pageProcess) said(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// logged waits until a process has logged a line that matches, and returns the
+// submatch.
+func (p *pageProcess) logged(t *testing.T, expression string) string {
+	t.Helper()
+	re := regexp.MustCompile(expression)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if m := re.FindStringSubmatch(p.said(t)); m != nil {
+			return m[len(m)-1]
+		}
+	}
+	t.Fatalf("%s does not log %s", p, expression)
+	return ""
+}
+
+func eval(p *webtest.Page, id string) int64 {
+	text := webtest.Eval[string](p, fmt.Sprintf("document.getElementById(%q).innerText", id))
+	n, err := strconv.ParseInt(strings.ReplaceAll(text, ",", ""), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// Rows flow, the writer is killed, a standby takes over: the page tells all of it, and
+// in the end both counts are those of the file and of the database.
+func TestPageThroughAKill(t *testing.T) {
+	const rows = 1000
+	broker := natsdtest.Start(t, func(ctx context.Context, nc *nats.Conn) error { return stream.Ensure(ctx, nc, 1<<30, 1) })
+	t.Setenv("NATS_URL", broker.URL())
+	dir := t.TempDir()
+	if out, err := exec.Command(binary(t, "generate"), "--rows", fmt.Sprint(rows), "--flaws", "0.01", "--output", filepath.Join(dir, "rides.csv")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// The page is the first to start: it needs neither writer nor database.
+	server := startProcess(t, dir, "page", "consumer", "page", "--http", "127.0.0.1:0")
+	page := webtest.Open(t, server.logged(t, `open=(http\S+)`))
+	page.Wait(`writer.innerText.includes("no writer")`)
+
+	first := startProcess(t, dir, "first", "consumer")
+	first.logged(t, "storing")
+	second := startProcess(t, dir, "second", "consumer")
+	second.logged(t, "standing by")
+	page.Wait(fmt.Sprintf(`writer.innerText.includes("/%d") && writer.innerText.includes("standby") && writer.innerText.includes("/%d")`, first.Process.Pid, second.Process.Pid))
+	sender := startProcess(t, dir, "producer", "producer", "--rate", "300/s", "rides.csv")
+
+	page.Wait(`document.querySelectorAll("#latest button").length > 3 && map.dataset.circles > 20 && map.dataset.rings > 0`)
+	before := eval(page, "rides")
+	page.Wait(fmt.Sprintf(`Number(rides.innerText.replace(",", "")) > %d`, before))
+
+	if runtime.GOOS == "windows" {
+		first.kill()
+	} else {
+		// The standby is stopped for a moment, so that the gap can be seen.
+		if err := second.Process.Signal(sigstop); err != nil {
+			t.Fatal(err)
+		}
+		first.kill()
+		page.Wait(`!nowriter.hidden && nowriter.innerText.includes("No writer for") && writer.className == "bad" && Number(inflight.innerText) > 20`)
+		if err := second.Process.Signal(sigcont); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page.Wait(fmt.Sprintf(`marks.innerText.includes("/%d took over") && nowriter.hidden`, second.Process.Pid))
+	if err := sender.Wait(); err != nil {
+		t.Error(err)
+	}
+	page.Wait(fmt.Sprintf(`acked.innerText == %q && verdict.innerText.includes("agree")`, "1,000"))
+	file := filepath.Join(dir, "var", "turnstile.db")
+	n := countRows(t, file, "rides.csv")
+	if stored, rejected := eval(page, "rides"), eval(page, "rejected"); stored+rejected != rows || int(stored+rejected) != n || rejected == 0 {
+		t.Errorf("the page has %d rows and %d rejects, the database %d of both, want %d", stored, rejected, n, rows)
+	}
+	// The map has what the writer had no time to announce before it was killed.
+	page.Click("#stations summary")
+	page.Wait(fmt.Sprintf(`[...document.querySelectorAll("#stations tbody tr")].reduce((n, tr) => n + Number(tr.children[2].innerText), 0) == %d`, eval(page, "rides")))
+	if left := server.said(t); strings.Contains(left, "level=WARN") || strings.Contains(left, "level=ERROR") {
+		t.Errorf("the page complains:\n%s", left)
+	}
+}
