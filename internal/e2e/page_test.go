@@ -1,15 +1,25 @@
 package e2e
 
 // The page of the stream, with real processes and a real browser.
+//
+//	go test ./internal/e2e -run TestPage -picture ../web/stream.png    the picture of README.md
 
 import (
+	"bytes"
 	"context"
+	"flag"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,6 +100,48 @@ func eval(p *webtest.Page, id string) int64 {
 	return n
 }
 
+var picture = flag.String("picture", "", "write the `FILE` with the picture of the page that README.md shows")
+
+// writePicture writes a screenshot as a small PNG file.
+func writePicture(t *testing.T, screenshot []byte) {
+	t.Helper()
+	shown, err := png.Decode(bytes.NewReader(screenshot))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var small bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&small, withPalette(shown)); err != nil {
+		t.Fatal(err)
+	}
+	if small.Len() > 200_000 {
+		t.Errorf("the picture has %d bytes, want 200,000 at most", small.Len())
+	}
+	if err := os.WriteFile(*picture, small.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withPalette returns a picture with the 256 most frequent colours of another.
+func withPalette(from image.Image) *image.Paletted {
+	const step = 8 // colours that differ by less count as one
+	seen := map[color.RGBA]int{}
+	for y := from.Bounds().Min.Y; y < from.Bounds().Max.Y; y++ {
+		for x := from.Bounds().Min.X; x < from.Bounds().Max.X; x++ {
+			c := color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)
+			seen[color.RGBA{c.R / step, c.G / step, c.B / step, 255}]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(seen), func(a, b color.RGBA) int { return seen[b] - seen[a] })
+	var palette color.Palette
+	for _, c := range colours[:min(256, len(colours))] {
+		palette = append(palette, color.RGBA{c.R*step + step/2, c.G*step + step/2, c.B*step + step/2, 255})
+	}
+	to := image.NewPaletted(from.Bounds(), palette)
+	draw.Draw(to, to.Bounds(), from, from.Bounds().Min, draw.Src)
+	return to
+}
+
 // Rows flow, the writer is killed, a standby takes over: the page tells all of it, and
 // in the end both counts are those of the file and of the database.
 func TestPageThroughAKill(t *testing.T) {
@@ -113,6 +165,12 @@ func TestPageThroughAKill(t *testing.T) {
 	sender := startProcess(t, dir, "producer", "producer", "--rate", "300/s", "rides.csv")
 
 	page.Wait(`document.querySelectorAll("#latest button").length > 3 && map.dataset.circles > 20 && map.dataset.rings > 0`)
+	if *picture != "" {
+		page.Size(980, 790)
+		page.Wait(`Number(rides.innerText) > 500 && map.dataset.rings > 40`)
+		screenshot := page.Screenshot()
+		defer writePicture(t, screenshot)
+	}
 	before := eval(page, "rides")
 	page.Wait(fmt.Sprintf(`Number(rides.innerText.replace(",", "")) > %d`, before))
 

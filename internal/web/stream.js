@@ -105,7 +105,7 @@ function panels() {
     !q.broker || full ? "bad" : q.messages && q.oldest > 5 ? "bad" : q.messages && q.oldest > 1 ? "slow" : "ok");
   const standby = t.standbys.length ? `\nstandby: ${t.standbys.join(", ")}` : "";
   stage("writer", w.alive ? `${rate(w.commits)} commits/s` : "no writer",
-    (w.alive ? `${rate(w.rate)} rows/s, busy ${Math.round(w.busy * 100)} % of the time\n${w.name}${w.silent ? `, silent for ${age(w.silent)}` : ""}` : w.name ? `${w.name} is gone` : "start one: consumer") + standby,
+    (w.alive ? `${rate(w.rate)} rows/s, busy ${Math.round(w.busy * 100)} %\n${w.name}${w.silent ? `, silent for ${age(w.silent)}` : ""}` : w.name ? `${w.name} is gone` : "start one: consumer") + standby,
     !w.alive || w.silent ? "bad" : w.busy > 0.8 ? "slow" : "ok");
   stage("database", plural(d.rides, "row"), d.error || `${plural(d.rejects, "reject")}, ${bytes(d.bytes)}${d.reading ? "\nreading what is there" : ""}`, d.error ? "bad" : d.rides ? "ok" : "");
 
