@@ -35,6 +35,7 @@ about ten seconds. Describe your own program, and it compares the strategies for
   contention --processes 1,4,16 --task 0 --for 2s --strategies all
                                                    which strategy is fastest, at each number
   contention --task 0 --strategies direct -v       what each process does, and when
+  contention --http 127.0.0.1:8090                 who holds the lock and who waits, live in a browser
   contention --output result.json                  keep the result, for a program or contention report`
 
 // strategiesManual says why there is no strategy that lets SQLite do it.
@@ -89,6 +90,7 @@ type config struct {
 	flags     *cli.Flags
 	result    *cli.Result
 	trace     *string // file for the time line, or ""
+	page      *pageFlags
 }
 
 // values are the flags as typed.
@@ -120,6 +122,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.StringVar(&c.keep, "keep", "", "keep the databases in `DIR`, a new or empty folder")
 	c.result = f.ResultFlags("text", "json", "markdown", "csv")
 	c.trace = traceFlag(f)
+	c.page = addPageFlags(f)
 	f.IntVar(&v.perTransaction, "rows-per-transaction", 1, "`N` rows in each transaction or message")
 	f.StringVar(&v.sync, "sync", "full", "`MODE` full: a commit survives a power cut; normal: perhaps not")
 	f.StringVar(&v.offered, "offered", "", "rows become ready at a `RATE`, such as 200/s, of all processes")
@@ -146,7 +149,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	if c.settings, err = v.settings(slices.ContainsFunc([]string{"processes", "rows", "for", "task", "strategies"}, f.Changed)); err != nil {
 		return c, false, err
 	}
-	return c, false, c.result.Check()
+	return c, false, errors.Join(c.page.check(), c.result.Check())
 }
 
 // checkKeep refuses a folder that has something in it: the databases of an

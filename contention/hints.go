@@ -9,9 +9,13 @@ import (
 
 	"turnstile/internal/lab/report"
 	"turnstile/internal/locks"
+	"turnstile/internal/web"
 )
 
 func hint(err error) string {
+	if e, ok := err.(*web.AddressError); ok {
+		return pageHints[e.Problem]
+	}
 	if _, ok := err.(*report.VersionError); ok {
 		return "read it with the version of contention that wrote it, or a newer one"
 	}

@@ -13,6 +13,7 @@ import (
 	"turnstile/internal/cli"
 	"turnstile/internal/lab"
 	"turnstile/internal/lab/report"
+	"turnstile/internal/web"
 )
 
 // compare is contention without a subcommand: it runs trials and reports them.
@@ -30,30 +31,49 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 		place = c.keep
 	}
 	info := about.Collect(ctx, place)
-	r := report.Report{
-		About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning,
-		AllFindings: c.verbose, Command: checkCommand, MoreFindings: moreFindings,
-	}
 	line := newProgressLine(env, c.verbose)
 	l := &lab.Lab{
 		Binary: self, Dir: c.dir, Keep: c.keep, Verbose: c.verbose,
 		Log: c.flags.Logger(env), Progress: line.draw,
 	}
-	trials, err := l.Run(ctx, c.settings, c.repeat)
-	line.remove()
-	r.Trials, r.Interrupted = trials, ctx.Err() != nil
-	werr := c.result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
-		if format == "text" && w != env.Stdout {
-			if _, err := io.WriteString(w, fileHead(args, info)); err != nil {
-				return err
-			}
-		}
-		return write(r, format, w, colour)
-	})
-	if werr = errors.Join(werr, writeRecordings(*c.trace, r.Recordings())); werr != nil {
-		return errors.Join(werr, err)
+	command := "contention " + strings.Join(args, " ")
+	g, err := startPage(ctx, c.page, web.NewConfigMessage("Who holds the lock", command, info.Short()+".", titles(c.settings)), true, l.Log)
+	if err != nil {
+		return err
 	}
-	return outcome(r, err)
+	run := func() error {
+		r := report.Report{
+			About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning,
+			AllFindings: c.verbose, Command: checkCommand, MoreFindings: moreFindings,
+		}
+		g.showLab(l, r)
+		trials, err := l.Run(ctx, c.settings, c.repeat)
+		line.remove()
+		r.Trials, r.Interrupted = trials, ctx.Err() != nil
+		werr := c.result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
+			if format == "text" && w != env.Stdout {
+				if _, err := io.WriteString(w, fileHead(args, info)); err != nil {
+					return err
+				}
+			}
+			return write(r, format, w, colour)
+		})
+		if werr = errors.Join(werr, writeRecordings(*c.trace, r.Recordings())); werr != nil {
+			return errors.Join(werr, err)
+		}
+		return outcome(r, err)
+	}
+	if g == nil {
+		return run()
+	}
+	return g.runAll(ctx, env, run)
+}
+
+func titles(settings []report.Setting) (all []string) {
+	for _, s := range settings {
+		all = append(all, s.String())
+	}
+	return all
 }
 
 // fileHead begins a result that is kept or handed in: what was typed, when, and
