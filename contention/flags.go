@@ -36,6 +36,7 @@ about ten seconds. Describe your own program, and it compares the strategies for
                                                    which strategy is fastest, at each number
   contention --task 0 --strategies direct -v       what each process does, and when
   contention --http 127.0.0.1:8090                 who holds the lock and who waits, live in a browser
+  contention --html report.html                    a page: who held the lock, who waited, and why rows were lost
   contention --output result.json                  keep the result, for a program or contention report`
 
 // strategiesManual says why there is no strategy that lets SQLite do it.
@@ -46,7 +47,7 @@ single writer of queued and confirmed is a separate process, which also embeds t
 `
 
 const formatsManual = `JSON (--format json, or --output FILE.json): one document,
-  {"version":1,"about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
+  {"version":1,"command":"","about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
   "findings":[]}
 with one object a trial, in the order task, processes, strategy as typed:
   strategy, processes, rows_per_process (null with --for), for_ms (null without),
@@ -91,6 +92,7 @@ type config struct {
 	result    *cli.Result
 	trace     *string // file for the time line, or ""
 	page      *pageFlags
+	html      *htmlFlags
 }
 
 // values are the flags as typed.
@@ -123,6 +125,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	c.result = f.ResultFlags("text", "json", "markdown", "csv")
 	c.trace = traceFlag(f)
 	c.page = addPageFlags(f)
+	c.html = addHTMLFlags(f, true)
 	f.IntVar(&v.perTransaction, "rows-per-transaction", 1, "`N` rows in each transaction or message")
 	f.StringVar(&v.sync, "sync", "full", "`MODE` full: a commit survives a power cut; normal: perhaps not")
 	f.StringVar(&v.offered, "offered", "", "rows become ready at a `RATE`, such as 200/s, of all processes")

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"turnstile/internal/cli"
@@ -131,11 +130,7 @@ func (g *page) done(number int, t report.Trial, r report.Report) {
 	if t.Recording != nil {
 		g.publish(trialGroup(number), web.NewRecordingMessage(number, false, *t.Recording), true)
 	}
-	var b strings.Builder
-	if err := r.Text(&b, false); err != nil {
-		g.log.Warn("not on the page", "what", "result", "error", err)
-	}
-	g.publish("result", web.NewResultMessage(b.String()), true)
+	g.publish("result", web.NewResultMessage(r.Summary()), true)
 }
 
 // end says that the run is over, and why.

@@ -10,6 +10,7 @@ import (
 
 	"turnstile/internal/cli"
 	"turnstile/internal/lab/report"
+	"turnstile/internal/web"
 )
 
 const reportHead = `Show a saved result again, in any format.
@@ -22,6 +23,7 @@ FILE is a result that contention wrote as JSON, or a recording of contention wat
   contention --output result.json
   contention report result.json
   contention report result.json --format markdown
+  contention report result.json --html report.html     a page: who held the lock, and who waited
   contention report result.json --trace trace.json     a time line to open in ui.perfetto.dev
   contention watch app.db --record night.json
   contention report night.json                         who held which lock, and the longest holds
@@ -35,7 +37,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("contention report", reportHead)
 	result := f.ResultFlags("text", "json", "markdown", "csv")
 	at := f.String("at", "", "show who held a lock at this `TIME` of a recording, such as 03:12")
-	trace := traceFlag(f)
+	trace, html := traceFlag(f), addHTMLFlags(f, true)
 	f.Manual(reportManual)
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
@@ -61,7 +63,10 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 		if result.Format != "text" && result.Format != "json" {
 			return cli.Usagef("text or json", "--format %s is for results, and %s is a recording", result.Format, f.Arg(0))
 		}
-		if err := writeRecordings(*trace, []*report.Recording{recording}); err != nil {
+		err := errors.Join(writeRecordings(*trace, []*report.Recording{recording}), html.write(func(w io.Writer) error {
+			return web.WriteRecording(w, recording, "contention report "+f.Arg(0))
+		}))
+		if err != nil {
 			return err
 		}
 		return result.Write(env, func(w io.Writer, colour bool) error {
@@ -72,7 +77,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 		})
 	}
 	saved.AllFindings, saved.Command, saved.MoreFindings = f.Verbose(), checkCommand, moreFindings
-	if err := writeRecordings(*trace, saved.Recordings()); err != nil {
+	if err := errors.Join(writeRecordings(*trace, saved.Recordings()), html.writeReport(*saved)); err != nil {
 		return err
 	}
 	return result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
@@ -116,11 +121,11 @@ func traceFlag(f *cli.Flags) *string {
 }
 
 func writeRecordings(path string, recordings []*report.Recording) error {
-	return writeTrace(path, func(w io.Writer) error { return report.WriteTrace(w, recordings) })
+	return writeFile(path, func(w io.Writer) error { return report.WriteTrace(w, recordings) })
 }
 
-// writeTrace writes a file in the Chrome trace format, if one is named.
-func writeTrace(path string, write func(io.Writer) error) error {
+// writeFile writes a file, if one is named.
+func writeFile(path string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}

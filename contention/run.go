@@ -36,14 +36,13 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 		Binary: self, Dir: c.dir, Keep: c.keep, Verbose: c.verbose,
 		Log: c.flags.Logger(env), Progress: line.draw,
 	}
-	command := "contention " + strings.Join(args, " ")
-	g, err := startPage(ctx, c.page, web.NewConfigMessage("Who holds the lock", command, info.Short()+".", titles(c.settings)), true, l.Log)
+	g, err := startPage(ctx, c.page, web.NewConfigMessage("Who holds the lock", commandLine(args), info.Short()+".", titles(c.settings)), true, l.Log)
 	if err != nil {
 		return err
 	}
 	run := func() error {
 		r := report.Report{
-			About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning,
+			CommandLine: commandLine(args), About: info, AboutLine: info.Short() + ".", Warning: info.FileSystem.Warning,
 			AllFindings: c.verbose, Command: checkCommand, MoreFindings: moreFindings,
 		}
 		g.showLab(l, r)
@@ -58,7 +57,7 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 			}
 			return write(r, format, w, colour)
 		})
-		if werr = errors.Join(werr, writeRecordings(*c.trace, r.Recordings())); werr != nil {
+		if werr = errors.Join(werr, writeRecordings(*c.trace, r.Recordings()), c.html.writeReport(r)); werr != nil {
 			return errors.Join(werr, err)
 		}
 		return outcome(r, err)
@@ -76,11 +75,15 @@ func titles(settings []report.Setting) (all []string) {
 	return all
 }
 
+func commandLine(args []string) string {
+	return strings.TrimSpace("contention " + strings.Join(args, " "))
+}
+
 // fileHead begins a result that is kept or handed in: what was typed, when, and
 // on which machine.
 func fileHead(args []string, info about.Info) string {
-	return fmt.Sprintf("command  contention %s\ntime     %s\nmachine  %s\n\n",
-		strings.Join(args, " "), info.At.Format("2006-01-02 15:04:05 -07:00"), info.Short())
+	return fmt.Sprintf("command  %s\ntime     %s\nmachine  %s\n\n",
+		commandLine(args), info.At.Format("2006-01-02 15:04:05 -07:00"), info.Short())
 }
 
 const moreFindings = "-v shows them, and so do the other formats"

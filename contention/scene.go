@@ -10,8 +10,10 @@ import (
 	"io"
 	"strings"
 
+	"turnstile/internal/about"
 	"turnstile/internal/cli"
 	scenes "turnstile/internal/scene"
+	"turnstile/internal/web"
 )
 
 const sceneHelp = `
@@ -25,6 +27,7 @@ Usage:
   contention scene list                            the scenes, a line each
   contention scene deadlock
   contention scene all --pause                     for a class: Enter shows the next act
+  contention scene all --html scenes.html          a page: the actors side by side, and their locks
   contention scene all --output scenes.txt
 `
 
@@ -53,7 +56,7 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	result := f.ResultFlags("text", "json")
 	dir := f.String("dir", "var", "play in a temporary folder below `DIR`")
 	pause := f.Bool("pause", false, "wait for Enter after each act, and before why and cure")
-	trace := traceFlag(f)
+	trace, html := traceFlag(f), addHTMLFlags(f, false)
 	f.Advanced("trace")
 	f.Manual(sceneManual)
 	if done, err := f.Parse(args, env); done || err != nil {
@@ -76,13 +79,15 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	}
 	options := scenes.Options{Dir: *dir, Stderr: env.Stderr}
 	if *pause {
-		if result.Format != "text" || f.Changed("output") || *trace != "" {
-			return cli.Usagef("contention scene "+f.Arg(0)+" --pause", "--pause is for a text on the terminal, without --format, --output and --trace")
+		if result.Format != "text" || f.Changed("output") || *trace != "" || html.file != "" {
+			return cli.Usagef("contention scene "+f.Arg(0)+" --pause", "--pause is for a text on the terminal, without --format, --output, --html and --trace")
 		}
 		return present(ctx, chosen, options, env)
 	}
 	played, err := play(ctx, chosen, options)
-	err = errors.Join(err, writeTrace(*trace, func(w io.Writer) error { return scenes.WriteTrace(w, played.Scenes) }))
+	err = errors.Join(err, writeFile(*trace, func(w io.Writer) error { return scenes.WriteTrace(w, played.Scenes) }), html.write(func(w io.Writer) error {
+		return web.WriteScenes(w, played.Scenes, "contention scene "+strings.Join(args, " "), about.Collect(ctx, *dir).Short()+".")
+	}))
 	if werr := result.Write(env, func(w io.Writer, colour bool) error { return played.write(w, result.Format, colour) }); werr != nil {
 		return errors.Join(werr, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"embed"
 
 	"turnstile/internal/lab/report"
+	"turnstile/internal/scene"
 )
 
 // ConfigMessage is the first message: what this page is about.
@@ -58,15 +59,33 @@ type StatusMessage struct {
 // NewStatusMessage returns a StatusMessage.
 func NewStatusMessage(text string) StatusMessage { return StatusMessage{"status", text} }
 
-// ResultMessage is the report of the trials so far, as text. Each stands for
-// those before.
+// ResultMessage is the report of the trials so far; the n-th trial is that of
+// recording n. Each stands for those before.
 type ResultMessage struct {
-	Type string `json:"type"` // "result"
-	Text string `json:"text"`
+	Type    string         `json:"type"` // "result"
+	Summary report.Summary `json:"summary"`
 }
 
 // NewResultMessage returns a ResultMessage.
-func NewResultMessage(text string) ResultMessage { return ResultMessage{"result", text} }
+func NewResultMessage(s report.Summary) ResultMessage { return ResultMessage{"result", s} }
+
+// QuestionMessage hides the page until the reader has predicted the outcome.
+type QuestionMessage struct {
+	Type     string          `json:"type"` // "question"
+	Question report.Question `json:"question"`
+}
+
+// NewQuestionMessage returns a QuestionMessage.
+func NewQuestionMessage(q report.Question) QuestionMessage { return QuestionMessage{"question", q} }
+
+// SceneMessage is a scene that was played.
+type SceneMessage struct {
+	Type  string      `json:"type"` // "scene"
+	Scene scene.Story `json:"scene"`
+}
+
+// NewSceneMessage returns a SceneMessage.
+func NewSceneMessage(s scene.Story) SceneMessage { return SceneMessage{"scene", s} }
 
 // EndMessage says that nothing follows.
 type EndMessage struct {
@@ -80,12 +99,12 @@ func NewEndMessage(text string) EndMessage { return EndMessage{"end", text} }
 // AgainAction is the action of the button "run again".
 const AgainAction = "again"
 
-//go:embed report.html report.css report.js live.js
+//go:embed report.html theme.css report.css result.js report.js live.js
 var labFiles embed.FS
 
 // NewLabServer returns the server of a page of the lab, which shows the messages
 // of o.Events. Of o it takes the address, events, actions and log.
 func NewLabServer(o Options) (*Server, error) {
-	o.Files, o.Index, o.Names = labFiles, "report.html", []string{"report.css", "report.js", "live.js"}
+	o.Files, o.Index, o.Names = labFiles, "report.html", []string{"theme.css", "report.css", "result.js", "report.js", "live.js"}
 	return NewServer(o)
 }

@@ -26,6 +26,7 @@ const DocumentVersion = 1
 // that is needed to make the report again.
 type document struct {
 	Version     int        `json:"version"`
+	Command     string     `json:"command"`
 	About       any        `json:"about"`
 	AboutLine   string     `json:"about_line"`
 	Warning     string     `json:"warning"`
@@ -141,17 +142,24 @@ type deathDoc struct {
 
 // JSON writes the report as one document.
 func (r Report) JSON(w io.Writer) error {
-	d := document{
-		Version: DocumentVersion, About: r.About, AboutLine: r.AboutLine, Warning: r.Warning, Interrupted: r.Interrupted,
-		Trials: []trialDoc{}, Findings: append([]string{}, Findings(r.Trials)...),
-	}
+	d := r.document()
+	d.Findings = append(d.Findings, Findings(r.Trials)...)
 	if a, ok := Recommend(r.Trials); ok {
 		d.Findings = append(d.Findings, "Recommendation. "+a.Text+" Check it: "+r.checkCommand(a))
+	}
+	return WriteJSON(w, d)
+}
+
+// document is the report without its findings.
+func (r Report) document() document {
+	d := document{
+		Version: DocumentVersion, Command: r.CommandLine, About: r.About, AboutLine: r.AboutLine, Warning: r.Warning,
+		Interrupted: r.Interrupted, Trials: []trialDoc{}, Findings: []string{},
 	}
 	for _, t := range r.Trials {
 		d.Trials = append(d.Trials, t.document())
 	}
-	return WriteJSON(w, d)
+	return d
 }
 
 // WriteJSON indents a document, but for the columns of a recording: a line for
@@ -233,7 +241,7 @@ func readReport(text []byte) (Report, error) {
 	if d.Version < 1 || d.Version > DocumentVersion {
 		return Report{}, &VersionError{"result", d.Version, DocumentVersion}
 	}
-	report := Report{About: d.About, AboutLine: d.AboutLine, Warning: d.Warning, Interrupted: d.Interrupted}
+	report := Report{CommandLine: d.Command, About: d.About, AboutLine: d.AboutLine, Warning: d.Warning, Interrupted: d.Interrupted}
 	for _, t := range d.Trials {
 		trial, err := t.trial()
 		if err != nil {

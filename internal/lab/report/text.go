@@ -13,6 +13,7 @@ import (
 
 // Report is everything that is reported of a run, in any format.
 type Report struct {
+	CommandLine string // what was typed, "" if that is not known
 	About       any    // what a result depends on, for JSON
 	AboutLine   string // the same in short
 	Warning     string // why the figures may mislead, "" for nothing
