@@ -19,7 +19,7 @@ function add(parent, tag, className, text) {
 const WORKS = 1, HOLDS = 2, BLOCKS = 3, QUEUE = 4, LOCK = 5, STATES = 6
 const TONES = ["", "grey", "green", "amber", "blue", "red"]
 const NAMES = ["", "works", "holds the lock", "holds it while others wait", "waits for the queue, its turn or its commit", "waits for SQLite's lock"]
-const LANE = 24, AXIS = 20, CHART = 48, BLOCK = 64
+const LANE = 27, AXIS = 20, CHART = 48, BLOCK = 64
 const COLUMNS = ["ready", "wants", "begun", "released", "end"]
 
 let recordings = new Map() // by number
@@ -403,7 +403,7 @@ function outcome(l, middle, { c, left, columns, narrow }) {
 }
 
 // marks draws a cross with the code at each error, and hatches what was not over.
-function marks(l, middle, { c, left, columns, from, to, x, narrow }) {
+function marks(l, middle, { c, left, columns, from, to, x }) {
   let free = -Infinity
   l.marks.forEach((i, k) => {
     if (l.end[i] < from || l.start(i) > to) return
@@ -423,16 +423,14 @@ function marks(l, middle, { c, left, columns, from, to, x, narrow }) {
     c.strokeStyle = palette.mark; c.lineWidth = 2.5
     cross(c, end, middle)
     free = end + 10
-    const name = codeName(l.code[i]), next = i + 1 < l.n ? left + x(l.start(i + 1) + 1) : left + columns
-    const later = l.marks[k + 1] === undefined ? Infinity : left + x(l.end[l.marks[k + 1]]) - 8
+    // The code, above the bar of a wait: a hold that follows soon leaves no room.
+    const next = l.marks[k + 1], room = Math.min(left + columns, next === undefined ? Infinity : left + x(l.end[next]) - 8, i + 1 < l.n && l.begun[i + 1] >= 0 ? left + x(l.begun[i + 1]) : Infinity)
     c.font = "600 11px system-ui, sans-serif"
-    for (const text of narrow ? [String(l.code[i])] : [name, String(l.code[i])]) {
-      const width = c.measureText(text).width + 6
-      if (end + 8 + width > later || end + 8 + width > left + columns || text === name && width > Math.max(90, next - end)) continue
-      c.fillStyle = palette.card
-      c.fillRect(end + 7, middle - 7, width, 14)
+    for (const text of [`${codeName(l.code[i])} (${l.code[i]})`, String(l.code[i])]) {
+      const width = c.measureText(text).width
+      if (end + 8 + width > room) continue
       c.fillStyle = palette.mark
-      c.fillText(text, end + 10, middle + 4)
+      c.fillText(text, end + 8, middle - 5)
       free = end + 10 + width
       break
     }
@@ -537,7 +535,7 @@ function tell(r, { lane, event: i }) {
 function select(r, lane, event) {
   for (const o of recordings.values()) if (o !== r && o.selected) { o.selected = null; o.view.sentence.textContent = "" }
   r.selected = lane && event >= 0 && event < lane.n ? { lane, event } : null
-  r.view.sentence.textContent = r.selected ? tell(r, r.selected) : ""
+  r.view.sentence.textContent = r.selected ? tie(tell(r, r.selected)) : ""
   if (r.selected && zoom) {
     const a = lane.start(event), b = lane.end[event], width = zoom.to - zoom.from
     if (b < zoom.from || a > zoom.to) look(a + (b - a) / 2 - width / 2, a + (b - a) / 2 + width / 2)
@@ -666,7 +664,7 @@ function describe(r) {
 function caption(r) {
   if (!r.view) return
   const trial = summary && summary.trials[r.number - 1], { badge, caption } = r.view
-  caption.textContent = trial ? summary.captions[r.number - 1] : ""
+  caption.textContent = trial ? tie(summary.captions[r.number - 1]) : ""
   caption.hidden = !trial
   badge.textContent = trial ? `${trial.stored.toLocaleString("en")} of ${trial.asked.toLocaleString("en")} rows stored` + (trial.lost ? `, ${trial.lost.toLocaleString("en")} lost` : "") : ""
   badge.classList.toggle("lost", !!(trial && trial.lost))
@@ -683,6 +681,8 @@ function fillTable(table, head, rows) {
   for (const cells of rows) row(body, cells, "td")
 }
 
+// tie keeps a number and its unit on one line.
+const tie = text => text.replace(/(\d) (ms|s|µs|%|rows)\b/g, "$1\u00a0$2")
 const laneName = l => l.command ? l.process + " " + l.command : l.process
 function time(us, digits) {
   if (us < 1000) return Math.round(us) + " µs"
@@ -713,7 +713,7 @@ function reset() {
 // ask hides the outcome until the reader has said what it will be.
 function ask(q) {
   const box = $("predict"), form = box.querySelector("form"), field = form.querySelector("div")
-  box.querySelector(".question").textContent = q.text
+  box.querySelector(".question").textContent = tie(q.text)
   field.replaceChildren()
   if (q.choices.length) {
     for (const choice of q.choices) {

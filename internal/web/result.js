@@ -14,7 +14,7 @@ const size = t => `${t.processes} ${t.processes === 1 ? "process" : "processes"}
 const sizes = trials => trials.reduce((all, t) => all.set(size(t), [...all.get(size(t)) || [], t]), new Map())
 
 function showResult(s) {
-  $("headline").textContent = s.headline
+  $("headline").textContent = tie(s.headline)
   const box = $("result"), compared = s.trials.filter(t => !t.introduction)
   box.hidden = !s.trials.length
   box.replaceChildren()
@@ -28,10 +28,10 @@ function showResult(s) {
   add(box, "p", "note", "Wait: from when a row is ready to its commit or failure, less its work. Rows/process: the fewest and the most of one process when the first was done. Jain's index of these: 1 is even.")
   if (s.findings.length) add(box, "h2", "", "What this run shows")
   const list = add(box, "ul")
-  for (const finding of s.findings) add(list, "li", "", finding)
+  for (const finding of s.findings) add(list, "li", "", tie(finding))
   if (s.recommendation) {
     add(box, "h2", "", "Recommendation")
-    add(box, "p", "", s.recommendation)
+    add(box, "p", "", tie(s.recommendation))
     if (s.check) add(add(box, "p"), "code", "", s.check)
   }
   if (s.warning) add(box, "p", "warning", s.warning)
@@ -67,7 +67,7 @@ function figure(box, title) {
   return f
 }
 const canvasOf = (f, height) => svg(f, "svg", { width: f.clientWidth, height, role: "img", "aria-label": f.firstChild.textContent + ": as text below, as a table under All figures" })
-const say = (f, text) => add(f, "figcaption", "", text)
+const say = (f, text) => add(f, "figcaption", "", tie(text))
 
 // rowsChart has a bar for each process of each strategy.
 function rowsChart(f, trials) {
