@@ -179,6 +179,7 @@ type databaseWatch struct {
 	file    os.FileInfo
 	rejects int64 // lines of rejects when the newest were last read; -1 before
 	nextSum time.Time
+	blind   bool               // the writer's lock can't be read, and that is logged
 	summing chan time.Duration // of a sum that is running; receives how long it took
 }
 
@@ -186,7 +187,10 @@ type databaseWatch struct {
 func (w *databaseWatch) look(ctx context.Context) {
 	alive, holder, err := store.HasWriter(w.db)
 	if err != nil {
-		w.log.Debug("look for the writer", "error", err)
+		if !w.blind {
+			w.log.Warn("cannot tell which process writes", "error", err)
+		}
+		w.blind = true
 	} else {
 		name := ""
 		if holder.PID != 0 {

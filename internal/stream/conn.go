@@ -164,7 +164,7 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 // asyncError handles errors that no call returns. Permission denied is one of them:
 // the denied call gets no response.
 func (c *Conn) asyncError(err error, config Config) {
-	if errors.Is(err, nats.ErrPermissionViolation) && !isSummaryViolation(err) {
+	if errors.Is(err, nats.ErrPermissionViolation) && (!isSummaryViolation(err) || config.Role == viewerRole) {
 		c.fail(&RightsError{err.Error(), config.Role, config.User})
 		return
 	}

@@ -27,6 +27,8 @@ import (
 const SummaryVersion = 1
 
 const (
+	viewerRole = "page" // it can't do without summaries
+
 	summarySubjects = "turnstile.summary."
 	commitSummaries = summarySubjects + "writer"
 	standbyNotices  = summarySubjects + "standby"

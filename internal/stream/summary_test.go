@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -222,6 +223,21 @@ func TestRefusedSummaries(t *testing.T) {
 	}
 	if err := c.Err(); err != nil || c.nc.LastError() == nil {
 		t.Errorf("the connection ends with %v, and its last error is %v; want it alive and refused", err, c.nc.LastError())
+	}
+}
+
+// A page that logs in as somebody else is told so, and does not show a stream of nothing.
+func TestViewerNeedsItsRole(t *testing.T) {
+	b, credentials := fortress(t, natsd.TLS{})
+	c, err := Connect(t.Context(), login(b, credentials, "producer", "page"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.nc.Close()
+	view(t, c)
+	until(t, "the connection ends", func() bool { return c.Err() != nil })
+	if _, ok := errors.AsType[*RightsError](c.Err()); !ok {
+		t.Errorf("the connection ends with %v, want a RightsError", c.Err())
 	}
 }
 

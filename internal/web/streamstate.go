@@ -327,7 +327,7 @@ func (s *StreamState) Database(n mta.Inserted, bytes int64, err error, now time.
 		s.counts = s.counts[1:]
 	}
 	s.db = DatabaseTick{Rides: n.Rides, Rejects: n.Rejects, Bytes: bytes, Reading: s.reading}
-	if n.Rides <= s.synced {
+	if n.Rides <= s.synced || s.reading {
 		s.behind = time.Time{}
 	} else if s.behind.IsZero() {
 		s.behind = now
