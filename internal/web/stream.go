@@ -186,7 +186,7 @@ type FollowedRow struct {
 //go:embed stations.txt
 var stationFile string
 
-//go:embed stream.html stream.css stream.js
+//go:embed stream.html theme.css stream.css stream.js
 var streamFiles embed.FS
 
 // A StreamPage serves the page. Its feeder calls Tick ten times a second.
@@ -209,7 +209,7 @@ func NewStreamPage(o Options, database string, row func(ctx context.Context, sou
 		return nil, err
 	}
 	p := &StreamPage{StreamState: state, hub: NewHub(), ticks: wholeEvery}
-	o.Files, o.Index, o.Names = streamFiles, "stream.html", []string{"stream.css", "stream.js"}
+	o.Files, o.Index, o.Names = streamFiles, "stream.html", []string{"theme.css", "stream.css", "stream.js"}
 	o.Events = p.hub
 	o.Data = map[string]http.Handler{"row": rowHandler(row)}
 	p.Server, err = NewServer(o)

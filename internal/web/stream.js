@@ -131,6 +131,7 @@ function panels() {
   setText($("clock"), hour === null ? "no rows yet" : hourText(hour));
   $("empty").hidden = model.stations.size > 0;
 
+  $("hours").className = t.hours.length > 12 ? "many" : "";
   const most = Math.max(1, ...t.hours.map((h) => h.riders));
   rows("hours", t.hours, (h) => {
     const li = element("li", h.hour === hour ? "now" : "");
