@@ -49,6 +49,14 @@ func hint(err error) string {
 		return "find the process: contention watch " + e.Path
 	case *store.DiffersError:
 		return "if the file is another data set, give it another name: --source NAME"
+	case *store.QueryError:
+		switch {
+		case e.ReadOnly:
+			return "consumer query only reads; a row is changed by sending its file again"
+		case e.Unknown:
+			return `the view ridership has all rows; its columns: consumer query "SELECT * FROM ridership LIMIT 1"`
+		}
+		return ""
 	case *web.AddressError:
 		return addressHints[e.Problem]
 	case *stream.DatabaseError:

@@ -24,6 +24,7 @@ func main() {
 		cli.Command{Name: "load", Run: load},
 		cli.Command{Name: "verify", Run: verify},
 		cli.Command{Name: "rejects", Run: rejects},
+		cli.Command{Name: "query", Run: query},
 		cli.Command{Name: "page", Run: page},
 		cli.Command{Name: "healthcheck", Run: healthcheck},
 		cli.Command{Name: "", Run: run},

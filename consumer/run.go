@@ -22,11 +22,12 @@ Usage: consumer [flags]
        consumer load FILE...     write CSV files to SQLite, without a queue
        consumer verify FILE...   compare files with the database
        consumer rejects          list the rows that could not be stored
+       consumer query SQL        run a SELECT on the database
        consumer page             show the stream in a browser, on a map
 
   consumer                       until Ctrl-C, into var/turnstile.db
   consumer --until-drained       until the queue is empty
-  sqlite3 var/turnstile.db 'SELECT * FROM ridership LIMIT 5'
+  consumer query "SELECT * FROM ridership LIMIT 5"
 
 A second consumer of the same database is a hot standby. It takes over when the
 first one ends.

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// A QueryError reports that SQLite refused a statement or failed in the middle of
+// it.
+type QueryError struct {
+	Err      error
+	ReadOnly bool // the statement would have changed the database
+	Unknown  bool // it names a table or column that does not exist, or has another error in its text
+}
+
+func (e *QueryError) Error() string { return fmt.Sprintf("store: query: %v", e.Err) }
+
+func (e *QueryError) Unwrap() error { return e.Err }
+
+func queryError(err error) error {
+	if err == nil {
+		return nil
+	}
+	code := primaryCode(err)
+	return &QueryError{err, code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_ERROR}
+}
+
+// Query runs one SQL statement that reads. It calls head with the names of the
+// columns, and then each for every row, whose values are nil, int64, float64, string
+// or []byte. The slice is valid during the call. Other files can be neither attached
+// nor written. Errors of SQLite are [*QueryError]; those of head and each are
+// returned as they are.
+//
+// The query is one read transaction. As long as it runs, no checkpoint passes it.
+func (r *Reader) Query(ctx context.Context, query string, head func(columns []string) error, each func(row []any) error) (err error) {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	// ATTACH and VACUUM INTO could create files. Both count as attached databases.
+	if _, err := sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_ATTACHED, 0); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return queryError(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	return eachRow(rows, head, each)
+}
+
+func eachRow(rows *sql.Rows, head func([]string) error, each func([]any) error) error {
+	columns, err := rows.Columns()
+	if err != nil {
+		return queryError(err)
+	}
+	if err := head(columns); err != nil {
+		return err
+	}
+	values, to := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		to[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(to...); err != nil {
+			return queryError(err)
+		}
+		if err := each(values); err != nil {
+			return err
+		}
+	}
+	return queryError(rows.Err())
+}

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestQuery(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "q.db")
+	if err := Create(t.Context(), path, "wal"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	query := func(ctx context.Context, text string) (string, error) {
+		got := ""
+		err := r.Query(ctx, text, func(columns []string) error { got += fmt.Sprintln(columns); return nil },
+			func(row []any) error { got += fmt.Sprintf("%#v\n", row); return nil })
+		return got, err
+	}
+	got, err := query(t.Context(), "SELECT 1 AS a, 1.5 AS b, 'x' AS c, x'00ff' AS d, NULL AS e UNION ALL SELECT 2, 2, 2, 2, 2")
+	want := "[a b c d e]\n[]interface {}{1, 1.5, \"x\", []uint8{0x0, 0xff}, interface {}(nil)}\n[]interface {}{2, 2, 2, 2, 2}\n"
+	if err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	for text, want := range map[string]QueryError{
+		"DELETE FROM meta":                  {ReadOnly: true},
+		"CREATE TABLE t (a)":                {ReadOnly: true},
+		"PRAGMA user_version = 9":           {ReadOnly: true},
+		"SELECT nothing FROM ride":          {Unknown: true},
+		"SELEC 1":                           {Unknown: true},
+		"ATTACH '" + dir + "/a.db' AS a":    {Unknown: true},
+		"VACUUM INTO '" + dir + "/copy.db'": {Unknown: true},
+		"SELECT load_extension('x')":        {Unknown: true},
+	} {
+		_, err := query(t.Context(), text)
+		if e, ok := errors.AsType[*QueryError](err); !ok || e.ReadOnly != want.ReadOnly || e.Unknown != want.Unknown {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, name := range []string{"a.db", "copy.db"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			t.Errorf("a query has written %s", name)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := query(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"); err == nil || ctx.Err() == nil {
+		t.Errorf("an endless query: %v", err)
+	}
+	stop := errors.New("stop")
+	err = r.Query(t.Context(), "SELECT 1", func([]string) error { return nil }, func([]any) error { return stop })
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
+}
