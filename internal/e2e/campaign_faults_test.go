@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -188,7 +189,8 @@ func holdLock(path string) error {
 }
 
 // startClone copies the database, lets the original go on, and starts a consumer
-// on the copy, beside the original or after it. It must be refused.
+// on the copy, beside the original or after it. It must be refused, also at the
+// path of the original: there another container would have it.
 func startClone(r *round, rng *rand.Rand) {
 	r.consumer.stop(os.Interrupt)
 	clone := filepath.Join(r.dir, fmt.Sprint("clone-", len(r.done)))
@@ -200,7 +202,8 @@ func startClone(r *round, rng *rand.Rand) {
 		}
 		err = errors.Join(err, err2, os.WriteFile(filepath.Join(clone, "rides.db"+suffix), data, 0o600))
 	}
-	if err != nil {
+	mounts, err2 := canMount()
+	if err := errors.Join(err, err2); err != nil {
 		r.t.Error(err)
 		return
 	}
@@ -211,15 +214,25 @@ func startClone(r *round, rng *rand.Rand) {
 		r.consumer.stop(os.Interrupt)
 		defer r.consumer.start()
 	}
+	command := []string{r.consumer.program, "--server", "nats://" + r.link.address(), "--db", filepath.Join(clone, "rides.db")}
+	if mounts && rng.IntN(3) > 0 {
+		command[len(command)-1] = r.db()
+		command = append([]string{
+			"unshare", unshareFlags(), "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, clone, r.consumerMachine.path,
+		}, command...)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), campaignPatience)
 	defer cancel()
-	copied := exec.CommandContext(ctx, r.consumer.program, "--server", "nats://"+r.link.address(), "--db", filepath.Join(clone, "rides.db"))
+	copied := exec.CommandContext(ctx, command[0], command[1:]...)
 	out, err := copied.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		r.t.Errorf("a consumer on a copy of the database, the original alive: %v: %v\n%s", !alone, err, out)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !refusedCopy.Match(out) {
+		r.t.Errorf("a consumer on a copy of the database, the original alive: %v: %v\n%s\n%s", !alone, err, copied, out)
 	}
 }
+
+// refusedCopy is what the fence says to a copy.
+var refusedCopy = regexp.MustCompile(`copy of (this database|it)|lacks rows|to another database`)
 
 // removeWAL removes the -wal file of the database. The consumer must notice, save
 // its rows, and end; it is then started again.
