@@ -142,6 +142,8 @@ func (s *service) stopped(within time.Duration) error {
 	case <-ended:
 		return nil
 	case <-time.After(within):
+		s.signal(os.Kill)
+		<-ended
 		return fmt.Errorf("%s has not ended by itself after %v", s.program, within)
 	}
 }

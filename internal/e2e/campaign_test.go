@@ -19,6 +19,7 @@ package e2e
 // that takes a certain instant may need several rounds of the seed.
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -45,6 +46,8 @@ const (
 	campaignSteps = 4      // of one or two faults each
 	// campaignPatience bounds each wait of a round.
 	campaignPatience = 90 * time.Second
+	// commandPatience bounds a command that is run to its end.
+	commandPatience = 10 * time.Minute
 )
 
 func TestCampaign(t *testing.T) {
@@ -276,16 +279,13 @@ func (r *round) settle() {
 	r.broker.stop(os.Interrupt)
 }
 
-// command runs a command to its end.
+// command runs a command to its end, which must be a good one.
 func (r *round) command(name string, args ...string) {
 	r.t.Helper()
-	s := r.service(name, args...)
-	s.once = true
-	s.start()
-	select {
-	case <-s.finished:
-	case <-time.After(campaignPatience):
-		s.stop(os.Kill)
-		r.t.Errorf("%s %s has not ended well after %v", name, strings.Join(args, " "), campaignPatience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), commandPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary(r.t, name), args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		r.t.Errorf("%s: %v\n%s", cmd, err, tail(string(out)))
 	}
 }
