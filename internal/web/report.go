@@ -5,6 +5,7 @@ package web
 
 import (
 	"crypto/sha256"
+	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -27,12 +28,12 @@ func WriteReport(w io.Writer, r report.Report, predict bool) error {
 			messages = append(messages, NewRecordingMessage(i+1, false, *t.Recording))
 		}
 	}
-	return writePage(w, append(messages, NewResultMessage(r.Summary())))
+	return writePage(w, labPage, append(messages, NewResultMessage(r.Summary())))
 }
 
 // WriteRecording writes the page of a recording of watch.
 func WriteRecording(w io.Writer, r *report.Recording, command string) error {
-	return writePage(w, []any{NewConfigMessage(r.Title, command, "", nil), NewRecordingMessage(1, false, *r)})
+	return writePage(w, labPage, []any{NewConfigMessage(r.Title, command, "", nil), NewRecordingMessage(1, false, *r)})
 }
 
 // WriteScenes writes the page of scenes.
@@ -41,31 +42,40 @@ func WriteScenes(w io.Writer, stories []scene.Story, command, about string) erro
 	for _, s := range stories {
 		messages = append(messages, NewSceneMessage(s))
 	}
-	return writePage(w, messages)
+	return writePage(w, labPage, messages)
 }
 
-// savedScripts are the scripts of a saved page, in their order.
-var savedScripts = []string{"result.js", "report.js"}
+// A savedPage says of which files a saved page is made.
+type savedPage struct {
+	files           embed.FS
+	index           string
+	styles, scripts []string // in their order
+	live            []string // scripts that only a live page has
+}
+
+var labPage = savedPage{labFiles, "report.html", []string{"theme.css", "report.css"}, []string{"result.js", "report.js"}, []string{"live.js"}}
 
 // writePage writes a page with its messages in it. Its Content-Security-Policy
 // allows these scripts and styles, by hash, and no connection to anywhere.
-func writePage(w io.Writer, messages []any) error {
-	page, err := labFile("report.html")
+func writePage(w io.Writer, from savedPage, messages []any) error {
+	page, err := from.file(from.index)
 	if err != nil {
 		return err
 	}
 	var styles, scripts, hashes strings.Builder
-	for _, name := range []string{"theme.css", "report.css"} {
-		text, err := labFile(name)
+	for _, name := range from.styles {
+		text, err := from.file(name)
 		if err != nil {
 			return err
 		}
 		page = strings.Replace(page, `<link rel="stylesheet" href="`+name+`">`+"\n", "", 1)
 		styles.WriteString(text)
 	}
-	page = strings.Replace(page, `<script src="live.js" defer></script>`+"\n", "", 1)
-	for _, name := range savedScripts {
-		text, err := labFile(name)
+	for _, name := range from.live {
+		page = strings.Replace(page, `<script src="`+name+`" defer></script>`+"\n", "", 1)
+	}
+	for _, name := range from.scripts {
+		text, err := from.file(name)
 		if err != nil {
 			return err
 		}
@@ -78,7 +88,7 @@ func writePage(w io.Writer, messages []any) error {
 	head, tail, _ := strings.Cut(page, "</head>")
 	body, end, ok := strings.Cut(tail, "</body>")
 	if !ok {
-		return fmt.Errorf("web: report.html has no head and body")
+		return fmt.Errorf("web: %s has no head and body", from.index)
 	}
 	head = strings.Replace(head, `<meta charset="utf-8">`, `<meta charset="utf-8">`+"\n"+
 		`<meta http-equiv="Content-Security-Policy" content="`+policy+`">`, 1)
@@ -97,8 +107,8 @@ func writePage(w io.Writer, messages []any) error {
 	return err
 }
 
-func labFile(name string) (string, error) {
-	text, err := labFiles.ReadFile(name)
+func (p savedPage) file(name string) (string, error) {
+	text, err := p.files.ReadFile(name)
 	if err != nil {
 		return "", fmt.Errorf("web: %w", err)
 	}

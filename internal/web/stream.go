@@ -5,6 +5,7 @@ package web
 // testdata/stream.json is a fixture of both.
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"encoding/csv"
@@ -211,7 +212,7 @@ func NewStreamPage(o Options, database string, row func(ctx context.Context, sou
 	p := &StreamPage{StreamState: state, hub: NewHub(), ticks: wholeEvery}
 	o.Files, o.Index, o.Names = streamFiles, "stream.html", []string{"theme.css", "stream.css", "stream.js"}
 	o.Events = p.hub
-	o.Data = map[string]http.Handler{"row": rowHandler(row)}
+	o.Data = map[string]http.Handler{"row": rowHandler(row), "saved.html": http.HandlerFunc(p.save)}
 	p.Server, err = NewServer(o)
 	return p, err
 }
@@ -227,6 +228,20 @@ func (p *StreamPage) Tick(now time.Time) error {
 		return p.hub.Replace("stream", p.Whole(now))
 	}
 	return p.hub.Publish("stream", tick)
+}
+
+var savedStream = savedPage{streamFiles, "stream.html", []string{"theme.css", "stream.css"}, []string{"stream.js"}, nil}
+
+// save is GET saved.html: the page as it is now, as one file that needs no server.
+func (p *StreamPage) save(w http.ResponseWriter, _ *http.Request) {
+	var page bytes.Buffer
+	if err := writePage(&page, savedStream, []any{p.Whole(time.Now())}); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="turnstile-stream.html"`)
+	_, _ = w.Write(page.Bytes()) // it fails only for a viewer that has gone
 }
 
 // rowHandler is GET row?source=NAME&line=N.

@@ -3,6 +3,7 @@
 "use strict";
 (() => {
 const $ = (id) => document.getElementById(id);
+const saved = $("messages"); // of a page that is a file
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const HISTORY = 120_000; // of the trace, in ms
 const RING = 900; // life of a ring, in ms
@@ -153,6 +154,7 @@ function panels() {
     b.type = "button";
     b.title = `follow ${r.source}, line ${r.line}`;
     b.append(dot(s.borough), element("span", "dim", `${r.source}:${r.line}`), element("span", "name", shortName(s)), element("span", "n", plural(r.riders, "rider")));
+    b.disabled = !!saved;
     b.onclick = () => follow(r.source, r.line);
     li.append(b);
     return li;
@@ -465,14 +467,16 @@ readColours();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); paint(); });
 addEventListener("resize", paint);
 document.addEventListener("visibilitychange", () => { rings = []; paint(); });
-setInterval(() => setText($("wall"), clockText(Date.now())), 1000);
-setText($("wall"), clockText(Date.now()));
 
-const saved = $("messages");
 if (saved) {
-  $("pause").hidden = true;
+  for (const id of ["pause", "follower", "save"]) $(id).hidden = true;
   JSON.parse(saved.textContent).forEach(apply);
+  setText($("wallname"), "saved at");
+  setText($("wall"), new Date(model.tick.at).toLocaleString("en-GB"));
 } else {
+  const wall = () => setText($("wall"), clockText(Date.now()));
+  setInterval(wall, 1000);
+  wall();
   const events = new EventSource("events");
   const gone = $("lost").textContent;
   events.onmessage = (e) => { lost(""); apply(JSON.parse(e.data)); };

@@ -6,7 +6,11 @@ package web
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +86,41 @@ func TestStreamPageShowsMessages(t *testing.T) {
 		t.Errorf("%s circles, want 1", got)
 	}
 	page.Wait(`document.querySelector("#nowriter").hidden`)
+}
+
+// A saved page shows what the live one did, from a file, without a server.
+func TestStreamPageSaved(t *testing.T) {
+	t.Parallel()
+	server := serveStream(t)
+	server.StreamState = playMessages(t)
+	tell(t, server, server.Whole(streamStart.Add(2*time.Second)))
+	live := webtest.Open(t, server.URL())
+	text(live, "#acked", "35")
+	answer, err := http.Get(server.URL() + "saved.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answer.Header.Get("Content-Disposition"); !strings.Contains(got, "attachment") {
+		t.Errorf("Content-Disposition is %q: the page would open with the policy of the live one", got)
+	}
+	file := filepath.Join(t.TempDir(), "saved.html")
+	if err := os.WriteFile(file, page, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	saved := webtest.Open(t, "file://"+file)
+	text(saved, "#acked", "35")
+	for _, id := range []string{"queue", "database", "proof", "hours", "busiest", "latest", "marks", "rejects", "nowhere"} {
+		shown := fmt.Sprintf("document.getElementById(%q).innerText", id)
+		if got, want := webtest.Eval[string](saved, shown), webtest.Eval[string](live, shown); got != want {
+			t.Errorf("the saved page shows as %s %q, the live one %q", id, got, want)
+		}
+	}
+	saved.Wait("map.dataset.circles == 1 && pause.hidden && follower.hidden")
 }
 
 // What is slow or gone is said, and coloured.

@@ -107,6 +107,19 @@ func (p *played) station(id string) MapStation {
 // is killed, a standby takes over, and a station has a hostile name.
 func streamMessages(t *testing.T) []any {
 	t.Helper()
+	messages, _ := playAll(t)
+	return messages
+}
+
+// playMessages returns the state behind the last of streamMessages.
+func playMessages(t *testing.T) *StreamState {
+	t.Helper()
+	_, state := playAll(t)
+	return state
+}
+
+func playAll(t *testing.T) ([]any, *StreamState) {
+	t.Helper()
 	p := play(t)
 	p.base = p.base[:6]
 	messages := []any{p.Whole(p.now)}
@@ -144,7 +157,7 @@ func streamMessages(t *testing.T) []any {
 	p.commit("host/2", "611", 20)
 	p.Queue(stream.QueueState{MaxBytes: 1 << 30}, nil, p.now)
 	tick()
-	return messages
+	return messages, p.StreamState
 }
 
 const hostileName = `<script>alert(1)</script><img src=x onerror=alert(2)> "&amp;' Av`
