@@ -35,11 +35,13 @@ const sceneManual = `
 JSON: one document
   {"scenes":[{"name","title","ok","error","seconds","acts":[{"title","journal_mode",
     "cast":[{"actor","pid","busy_timeout_ms"}],"events":[{"at_ms","actor","kind","text","code",
-    "code_name","message","waited_ms","at_once","result","note"}]}],"why","cure","links":[]}],
+    "code_name","message","waited_ms","at_once","result","note",
+    "locks":[{"actor","lock","blocks"}]}]}],"why","cure","links":[]}],
    "interrupted":false}
   cast: the processes. kind: statement; started and ended if another process acts in between; shell for
   what happens outside of SQLite. code: SQLite's extended result code. If SQLite does something else
-  than the scene expects, "ok" is false and the exit status is 1.
+  than the scene expects, "ok" is false and the exit status is 1. locks: those held after the step, as
+  the kernel's table shows them (Linux), else null; blocks: another process may have to wait for it.
 --trace writes the Chrome trace format: a process for each act, a thread for each actor, a slice for each
   statement with SQLite's answer. Around them: reads, has the lock. Inside: waits for the lock.
 JSON of scene list: [{"name","title","links":[],"unable"}]

@@ -140,4 +140,14 @@ type Step struct {
 	AtOnce   bool     `json:"at_once"`   // failed without waiting for the busy timeout
 	Result   *string  `json:"result"`    // the rows, or what the shell printed
 	Note     string   `json:"note"`
+	// Locks are those held after the step, as the kernel shows them; nil where it
+	// does not.
+	Locks []HeldLock `json:"locks"`
+}
+
+// HeldLock is a lock of an actor on the act's database.
+type HeldLock struct {
+	Actor  string `json:"actor"`
+	Lock   string `json:"lock"`   // SQLite's name for it
+	Blocks bool   `json:"blocks"` // another process may have to wait for it
 }

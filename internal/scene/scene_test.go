@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,5 +178,23 @@ func TestJSON(t *testing.T) {
 		`"seconds":0,"acts":[],"why":"","cure":"","links":["l"]}`
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n got %s\nwant %s", err, got, want)
+	}
+}
+
+// TestLocks: the deadlock is visible in the locks that the two hold.
+func TestLocks(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("NOT RUN: locks are visible on Linux only")
+	}
+	act := play(t, deadlock).Acts[0]
+	i := slices.IndexFunc(act.Steps, func(e Step) bool { return e.Actor == "A" && e.Text == "COMMIT" && *e.Code != 0 })
+	if i < 0 {
+		t.Fatal("A's COMMIT was not refused")
+	}
+	if got, want := fmt.Sprint(act.Steps[i].Locks), "[{A pending true} {B shared true}]"; got != want {
+		t.Errorf("locks %s, want %s", got, want)
+	}
+	if last := act.Steps[len(act.Steps)-1].Locks; last == nil || len(last) != 0 {
+		t.Errorf("locks after the last COMMIT: %v, want none", last)
 	}
 }

@@ -10,11 +10,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"turnstile/internal/child"
+	"turnstile/internal/locks"
 	"turnstile/internal/store"
 )
 
@@ -32,6 +35,7 @@ type stage struct {
 	begun     time.Time
 	actStart  time.Time // the act's first step
 	acts      []Act
+	sampler   *locks.Sampler // of the act's database; nil before the first look, and where locks are not visible
 	why, cure string
 	err       error
 }
@@ -71,7 +75,7 @@ func (s *stage) close() error {
 		}
 	}
 	s.cancel()
-	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+	return errors.Join(append(errs, s.closeSampler(), os.RemoveAll(s.dir))...)
 }
 
 func (s *stage) seconds() float64 { return float64(time.Since(s.begun).Milliseconds()) / 1000 }
@@ -108,9 +112,49 @@ func (s *stage) act(title, journalMode string, setup ...string) {
 			s.fail("set up: %s: %w", statement, err)
 		}
 	}
-	if err := db.Close(); err != nil {
+	if err := errors.Join(db.Close(), s.closeSampler()); err != nil {
 		s.fail("set up: %w", err)
 	}
+}
+
+func (s *stage) closeSampler() error {
+	if s.sampler == nil {
+		return nil
+	}
+	defer func() { s.sampler = nil }()
+	return s.sampler.Close()
+}
+
+// heldLocks returns the locks that the actors hold now, or nil if the kernel does
+// not show the holder of each.
+func (s *stage) heldLocks(actors []Actor) []HeldLock {
+	if s.err != nil {
+		return nil
+	}
+	var all []locks.Lock
+	var err error
+	if s.sampler == nil {
+		s.sampler, err = locks.NewSampler(s.path())
+	}
+	if err == nil {
+		all, err = s.sampler.Sample(time.Now())
+	}
+	switch {
+	case errors.Is(err, locks.ErrUnsupported):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // an act may begin without a database
+		s.fail("locks: %w", err)
+		return nil
+	}
+	held := []HeldLock{}
+	for _, l := range all {
+		i := slices.IndexFunc(actors, func(a Actor) bool { return a.PID == l.PID })
+		if i < 0 {
+			return nil
+		}
+		held = append(held, HeldLock{actors[i].Name, string(l.Name), l.Name.Blocks()})
+	}
+	return held
 }
 
 // now is the time since the act's first step, in milliseconds.
@@ -125,6 +169,7 @@ func (s *stage) now() float64 {
 // added.
 func (s *stage) record(e Step) *Step {
 	act := &s.acts[len(s.acts)-1]
+	e.Locks = s.heldLocks(act.Actors)
 	act.Steps = append(act.Steps, e)
 	return &act.Steps[len(act.Steps)-1]
 }

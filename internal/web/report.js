@@ -255,7 +255,7 @@ function drawAll() {
   const all = sorted()
   for (const r of all) if (r.dirty) { index(r); r.key = ""; describe(r) }
   const { from, to } = zoom || everything()
-  $("legend").hidden = $("zoom").hidden = !all.length
+  for (const id of ["legend", "zoom", "hint"]) $(id).hidden = !all.length
   $("zoom-all").disabled = !zoom
   for (const r of all) {
     const key = [from, to, view(r).canvas.clientWidth, scheme.matches, r.selected && [r.selected.lane.process, r.selected.event]].join()
@@ -301,7 +301,7 @@ function place(r, from, to) {
   const c = r.view.canvas.getContext("2d")
   c.font = "13px system-ui, sans-serif"
   const names = Math.max(20, ...[...recordings.values()].flatMap(o => o.lanes.map(l => c.measureText(laneName(l)).width)))
-  const left = Math.round(Math.min(width * .3, names + 18)), right = r.source === "watch" ? 8 : narrow ? 62 : 116
+  const left = Math.round(Math.min(width * .3, names + 18)), right = r.source === "watch" ? 8 : narrow ? 70 : 116
   const columns = Math.max(40, Math.floor(width - left - right))
   return { c, width, narrow, left, columns, from, to, x: at => (at - from) / (to - from) * columns, height: AXIS + r.lanes.length * LANE + r.series.size * CHART + 6 }
 }
@@ -340,11 +340,11 @@ function drawRecording(r, from, to) {
   }
 }
 
-function axis(r, { c, left, columns, from, to, x, height, width }) {
+function axis(r, { c, left, columns, from, to, x, height, width, narrow }) {
   c.font = "12px system-ui, sans-serif"
   c.strokeStyle = palette.line
   c.fillStyle = palette.muted
-  const step = niceStep((to - from) / Math.max(2, columns / 100))
+  const step = niceStep((to - from) / Math.max(2, columns / (narrow ? 58 : 100)))
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const px = Math.round(left + x(at)) + .5
     c.beginPath(); c.moveTo(px, AXIS - 5); c.lineTo(px, height); c.stroke()
@@ -706,7 +706,7 @@ function reset() {
   summary = zoom = null
   stories = []
   for (const id of ["recordings", "scenes", "progress", "about", "headline"]) $(id).replaceChildren()
-  for (const id of ["status", "result", "charts", "legend", "zoom", "predict"]) $(id).hidden = true
+  for (const id of ["status", "result", "charts", "legend", "zoom", "hint", "predict"]) $(id).hidden = true
   document.body.classList.remove("guessing")
 }
 
@@ -768,7 +768,7 @@ function show(m) {
 }
 
 for (const state of [HOLDS, BLOCKS, LOCK, QUEUE, WORKS]) add($("legend"), "li", TONES[state], NAMES[state])
-for (const [tone, text] of [["cross", "SQLite's error, with its code"], ["hatched", "not over when time ran out"]]) add($("legend"), "li", tone, text)
+for (const [tone, text] of [["edge", "works while it holds it"], ["cross", "SQLite's error, with its code"], ["hatched", "not over when time ran out"]]) add($("legend"), "li", tone, text)
 $("zoom-in").onclick = () => zoomBy(.5)
 $("zoom-out").onclick = () => zoomBy(2)
 $("zoom-all").onclick = () => look(0, Infinity)

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"turnstile/internal/lab/report"
+	"turnstile/internal/scene"
 	"turnstile/internal/web/webtest"
 )
 
@@ -346,5 +347,52 @@ func TestReportOfManyEvents(t *testing.T) {
 	t.Logf("a frame takes %.1f ms", frame)
 	if frame > 150 {
 		t.Errorf("a frame takes %.0f ms", frame)
+	}
+}
+
+// A scene goes step by step, and shows the locks of each step.
+func TestScenePage(t *testing.T) {
+	code, name, message, waited := 5, "SQLITE_BUSY", "database is locked", 230.0
+	story := scene.Story{
+		Name: "deadlock", Title: "two " + hostile, OK: true, Why: "because", Cure: "this", Links: []string{"https://sqlite.org", "javascript:window.ran=1"},
+		Acts: []scene.Act{{
+			Title: "one", Actors: []scene.Actor{{Name: "A", PID: 7, BusyTimeoutMS: 200}, {Name: "B", PID: 8, BusyTimeoutMS: 5000}},
+			Steps: []scene.Step{
+				{Actor: "A", Kind: "statement", Text: "BEGIN IMMEDIATE", Code: new(int), WaitedMS: new(float64), Locks: []scene.HeldLock{{Actor: "A", Lock: "reserved", Blocks: true}}},
+				{Actor: "B", Kind: "statement", Text: "COMMIT", Code: &code, CodeName: &name, Message: &message, WaitedMS: &waited, Note: hostile},
+				{Actor: "A", Kind: "statement", Text: "COMMIT", Code: new(int), WaitedMS: new(float64), Locks: []scene.HeldLock{}},
+			},
+		}},
+	}
+	p := openFile(t, func(b *bytes.Buffer) error {
+		return WriteScenes(b, []scene.Story{story}, "contention scene deadlock", "")
+	})
+	p.Wait(`document.querySelector(".act")`)
+	step := func() string {
+		return webtest.Eval[string](p, `document.querySelector(".steps span").textContent + ": " +
+			[...document.querySelectorAll(".cast article")].map(a => a.className.trim() + "|" + a.querySelector(".says").textContent + "|" + a.querySelector(".locks").textContent).join(" / ")`)
+	}
+	want := []string{
+		"step 1 of 3: acts|ok|reserved lock / ||no lock",
+		"step 2 of 3: |ok|locks are not visible here / acts failed|5 SQLITE_BUSY, after 230 ms|locks are not visible here",
+		"step 3 of 3: acts|ok|no lock / failed|5 SQLITE_BUSY, after 230 ms|no lock",
+	}
+	webtest.Eval[bool](p, `document.querySelector(".act").focus() || true`)
+	for i, w := range want {
+		if got := step(); got != w {
+			t.Errorf("step %d: %q, want %q", i+1, got, w)
+		}
+		p.Key(kb.ArrowRight)
+	}
+	p.Key(kb.ArrowLeft)
+	if got := step(); got != want[1] {
+		t.Errorf("back: %q, want %q", got, want[1])
+	}
+	if got := webtest.Eval[string](p, `[...document.links].map(a => a.href).join() + window.ran`); got != "https://sqlite.org/undefined" {
+		t.Errorf("links and scripts: %s", got)
+	}
+	p.Size(375, 800)
+	if wide := webtest.Eval[int](p, `document.documentElement.scrollWidth`); wide > 375 {
+		t.Errorf("the page is %d pixels wide", wide)
 	}
 }

@@ -198,7 +198,7 @@ function addAct(box, act, number) {
       p.does.textContent = last ? last.text : ""
       p.says.textContent = last ? answerOf(last) : ""
       p.locks.replaceChildren()
-      for (const l of now.locks || []) if (l.actor === actor) add(p.locks, "li", l.blocks ? "blocks" : "", l.lock)
+      for (const l of now.locks || []) if (l.actor === actor) add(p.locks, "li", l.blocks ? "blocks" : "", l.lock + " lock")
       if (!p.locks.firstChild && actor !== "shell") add(p.locks, "li", "none", now.locks ? "no lock" : "locks are not visible here")
     }
     note.textContent = [now.message && `"${now.message}"`, now.note].filter(Boolean).join(" ") || " "
