@@ -72,7 +72,13 @@ func startPage(ctx context.Context, p *pageFlags, config web.ConfigMessage, canA
 	if g.server, err = web.NewLabServer(o); err != nil {
 		return nil, err
 	}
-	go func() { g.served <- g.server.Serve(ctx) }()
+	go func() {
+		err := g.server.Serve(ctx)
+		if err != nil {
+			log.Error("the page has ended", "error", err)
+		}
+		g.served <- err
+	}()
 	return g, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"turnstile/internal/lab/report"
+	"turnstile/internal/web/webtest"
 )
 
 // TestMain makes the test binary the command itself: the tests start it, and
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TURNSTILE_TEST_CONTENTION") != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(webtest.Main(m))
 }
 
 // limit is more than any of these commands takes on a slow machine.

@@ -16,6 +16,7 @@ import (
 
 	"turnstile/internal/cli"
 	"turnstile/internal/locks"
+	"turnstile/internal/web"
 )
 
 const watchHead = `Show which process holds which lock on an SQLite database, since when, and who pins its WAL.
@@ -30,6 +31,7 @@ every 10 ms, reports every lock held for 100 ms or more, and ends with a summary
   contention watch app.db --once                   what is locked now; exit status 3 if it blocks others
   contention watch app.db --for 1m --alert 2s      exit status 3 if a lock was held for 2 s or more
   contention watch app.db --record night.json      keep the newest holds, for contention report night.json
+  contention watch app.db --http 127.0.0.1:8090    the holders as lanes, live in a browser
   contention watch app.db --format json | jq .     one JSON document a line
 
 On a container host, run watch in one container that sees all processes (exit status as below):
@@ -106,6 +108,8 @@ type watchConfig struct {
 	alert    time.Duration // 0: none
 	record   string        // file of the recording; "": none
 	format   string
+	page     *pageFlags
+	flags    *cli.Flags
 }
 
 func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error) {
@@ -116,6 +120,7 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 	f.StringVar(&c.record, "record", "", "keep the newest holds in `FILE` (JSON); contention report FILE shows them")
 	f.DurationVar(&c.interval, "interval", 10*time.Millisecond, "take a sample every `TIME`")
 	f.StringVar(&c.format, "format", "text", "`FORM` of the result: text, json")
+	c.page, c.flags = addPageFlags(f), f
 	f.Manual(watchManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err
@@ -133,11 +138,11 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 		return c, false, cli.Usagef("for example --for 1m", "--for is %s, want more than 0", c.duration)
 	case c.alert < 0 || f.Changed("alert") && c.alert == 0:
 		return c, false, cli.Usagef("for example --alert 2s", "--alert is %s, want more than 0", c.alert)
-	case c.once && (c.duration > 0 || c.alert > 0 || c.record != ""):
-		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once exits at once: --for, --alert and --record are for a longer watch")
+	case c.once && (c.duration > 0 || c.alert > 0 || c.record != "" || c.page.addr != ""):
+		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once exits at once: --for, --alert, --record and --http are for a longer watch")
 	}
 	c.file = f.Arg(0)
-	return c, false, nil
+	return c, false, c.page.check()
 }
 
 func watch(ctx context.Context, args []string, env cli.Env) error {
@@ -158,17 +163,32 @@ func watch(ctx context.Context, args []string, env cli.Env) error {
 	if c.once {
 		err = watchOnce(ctx, w, out)
 	} else {
-		f := newFollower(w, out)
-		if c.record != "" {
-			f.recorder = newRecorder(c.record, w.Path(), time.Now())
-			err = f.recorder.save() // a folder that cannot be written to is noticed now
-		}
-		if err == nil {
-			err = f.follow(ctx)
-		}
-		err = errors.Join(err, f.recorder.save())
+		err = watchOn(ctx, newFollower(w, out), env)
 	}
 	return errors.Join(err, w.Close())
+}
+
+// watchOn follows a database, with a recording and a page if they were asked for.
+func watchOn(ctx context.Context, f *follower, env cli.Env) error {
+	c := f.out.config
+	if c.record != "" || c.page.addr != "" {
+		f.recorder = newRecorder(c.record, f.w.Path(), time.Now())
+		if err := f.recorder.save(); err != nil { // a folder that cannot be written to is noticed now
+			return err
+		}
+	}
+	g, err := startPage(ctx, c.page, web.NewConfigMessage("Who holds the lock of "+c.file, "contention watch "+c.file, "", nil), false, c.flags.Logger(env))
+	if err != nil {
+		return err
+	}
+	if g != nil {
+		fmt.Fprintf(env.Stderr, "The page is at %s\n", g.server.URL())
+		g.begin()
+		f.page = &watchPage{page: g, recorder: f.recorder}
+	}
+	err = f.follow(ctx)
+	g.end("The watch is over.")
+	return errors.Join(err, f.recorder.save())
 }
 
 // errUnseen is returned if there may be locks that watch cannot see, so that a
@@ -245,8 +265,9 @@ type follower struct {
 	alerted  int
 	crowd    crowd
 	wal      walHistory
-	walAlert int64     // size of the WAL for the next warning
-	recorder *recorder // nil: none
+	walAlert int64      // size of the WAL for the next warning
+	recorder *recorder  // nil: none
+	page     *watchPage // nil: none
 }
 
 type alertKey struct {
@@ -350,6 +371,7 @@ func (f *follower) holds(now time.Time, v locks.View) error {
 	if err := f.recorder.add(now, v); err != nil {
 		return err
 	}
+	f.page.add(now, f, v)
 	if err := f.alert(now, current); err != nil {
 		return err
 	}

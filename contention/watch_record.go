@@ -31,7 +31,7 @@ const (
 // more are kept apart from shorter ones: a stream of short transactions must not
 // push out the one long hold that mattered.
 type recorder struct {
-	file    string
+	file    string // "": none, the recording is for a page
 	title   string
 	zero    time.Time
 	saved   time.Time
@@ -60,7 +60,7 @@ func (r *recorder) add(now time.Time, v locks.View) error {
 		r.walBytes.sample(now, v.WAL.Size)
 		r.pins.sample(now, v.WAL.Bytes(v.WAL.Pinned()))
 	}
-	if now.Sub(r.saved) < saveInterval {
+	if r.file == "" || now.Sub(r.saved) < saveInterval {
 		return nil
 	}
 	r.saved = now
@@ -89,7 +89,7 @@ func (r *recorder) note(at time.Time, kind string, h *locks.Hold, text string) {
 
 // save replaces the file. A reader finds the old one or the new one, whole.
 func (r *recorder) save() error {
-	if r == nil {
+	if r == nil || r.file == "" {
 		return nil
 	}
 	text, err := json.Marshal(r.recording())
@@ -112,11 +112,29 @@ func (r *recorder) save() error {
 
 // recording is all that is kept, with a lane for each process and purpose.
 func (r *recorder) recording() report.Recording {
+	rec := r.since(recorded{})
+	if n := r.long.dropped + r.short.dropped; n > 0 {
+		text := fmt.Sprintf("%d older holds were dropped, %d of them of %s or more", n, r.long.dropped, minHold)
+		rec.Notes = append(rec.Notes, report.Note{Kind: "info", Text: text})
+	}
+	return rec
+}
+
+// recorded is how much a recorder had added at some moment.
+type recorded struct{ long, short, notes, walBytes, pins int }
+
+func (r *recorder) recorded() recorded {
+	return recorded{r.long.added(), r.short.added(), r.notes.added(), r.walBytes.added(), r.pins.added()}
+}
+
+// since is what is kept of all that was added after a moment, and the locks that
+// are held now.
+func (r *recorder) since(at recorded) report.Recording {
 	rec := report.Recording{
 		Version: report.RecordingVersion, Source: "watch", Title: r.title, Zero: r.zero,
-		Lanes: []report.Lane{}, Notes: slices.Clone(r.notes.all), Series: []report.Series{},
+		Lanes: []report.Lane{}, Notes: slices.Clone(r.notes.after(at.notes)), Series: []report.Series{},
 	}
-	holds := slices.Concat(r.long.all, r.short.all, r.tracker.Current())
+	holds := slices.Concat(r.long.after(at.long), r.short.after(at.short), r.tracker.Current())
 	slices.SortStableFunc(holds, func(a, b locks.Hold) int { return a.From.Compare(b.From) })
 	index := map[string]int{}
 	for _, h := range holds {
@@ -132,16 +150,12 @@ func (r *recorder) recording() report.Recording {
 	if rec.Notes == nil {
 		rec.Notes = []report.Note{}
 	}
-	if n := r.long.dropped + r.short.dropped; n > 0 {
-		text := fmt.Sprintf("%d older holds were dropped, %d of them of %s or more", n, r.long.dropped, minHold)
-		rec.Notes = append(rec.Notes, report.Note{Kind: "info", Text: text})
-	}
 	for _, s := range []struct {
 		name   string
-		values walSeries
-	}{{"wal_bytes", r.walBytes}, {"wal_pinned_bytes", r.pins}} {
-		if len(s.values.all) > 0 {
-			rec.Series = append(rec.Series, s.values.series(s.name, r.zero))
+		values []walSample
+	}{{"wal_bytes", r.walBytes.after(at.walBytes)}, {"wal_pinned_bytes", r.pins.after(at.pins)}} {
+		if len(s.values) > 0 {
+			rec.Series = append(rec.Series, seriesOf(s.name, s.values, r.zero))
 		}
 	}
 	return rec
@@ -177,6 +191,12 @@ func (n *newest[T]) add(v T) {
 	}
 }
 
+// added returns how many values were ever added.
+func (n *newest[T]) added() int { return n.dropped + len(n.all) }
+
+// after returns what is kept of the values after the first so many.
+func (n *newest[T]) after(added int) []T { return n.all[max(0, added-n.dropped):] }
+
 // walSeries is a size over time.
 type walSeries struct{ newest[walSample] }
 
@@ -193,9 +213,9 @@ func (s *walSeries) sample(at time.Time, bytes int64) {
 	s.add(walSample{at, bytes})
 }
 
-func (s *walSeries) series(name string, zero time.Time) report.Series {
+func seriesOf(name string, values []walSample, zero time.Time) report.Series {
 	d := report.Series{Name: name, At: []time.Duration{}, Values: []int64{}}
-	for _, v := range s.all {
+	for _, v := range values {
 		d.At, d.Values = append(d.At, v.at.Sub(zero)), append(d.Values, v.bytes)
 	}
 	return d
