@@ -20,6 +20,7 @@ import (
 
 	"turnstile/internal/cli"
 	"turnstile/internal/locks"
+	"turnstile/internal/web/webtest"
 )
 
 func TestWatchForeignHolder(t *testing.T) {
@@ -377,6 +378,48 @@ func checkSummary(t *testing.T, line string, pid int) {
 	}
 	if p := d.Processes[0]; p.PID != pid || p.Class != "write" || p.Holds != 1 || p.LongestMS < 100 {
 		t.Errorf("process %+v", p)
+	}
+}
+
+// The page shows who holds a lock, who has the file open, and who pins the WAL,
+// while they do; the name of the file is text, whatever it looks like.
+func TestWatchPage(t *testing.T) {
+	t.Parallel()
+	f := foreigners[0]
+	plain := f.make(t, "delete")
+	path := filepath.Join(filepath.Dir(plain), `<img src=x onerror="window.ran=1">.db`)
+	if err := os.Rename(plain, path); err != nil {
+		t.Fatal(err)
+	}
+	keeper := f.run(t, path, "pragma journal_mode=wal;\nupdate t set x = 2;")
+	reader := f.run(t, path, "begin;\nselect 1 from t;")
+	holder := f.run(t, path, "update t set x = 3;\nbegin immediate;")
+	page := webtest.NewPage(t)
+	watch, url := servePage(t, "watch", path)
+	page.Navigate(url)
+	lane := func(of *exec.Cmd, purpose string) string { // held since, as the table says it
+		return fmt.Sprintf(`[...document.querySelectorAll("#recordings tr")].find(tr => tr.children[0].textContent.startsWith("%d%s sqlite3 "))`, of.Process.Pid, purpose)
+	}
+	page.Wait(lane(holder, "") + `?.children[1].textContent === "1"`)
+	page.Wait(lane(reader, " read") + `?.children[1].textContent === "1"`)
+	page.Wait(lane(keeper, "") + `?.children[1].textContent === "0"`)
+	status := `document.getElementById("status").textContent`
+	page.Wait(status + `.includes("locked for writing")`)
+	page.Wait(status + fmt.Sprintf(`.includes("%d sqlite3") && `, reader.Process.Pid) + status + `.includes("and pins 1 frame")`)
+	if got := webtest.Eval[string](page, `document.querySelector("h1").textContent`); !strings.Contains(got, `<img src=x onerror="window.ran=1">.db`) {
+		t.Errorf("the title is %q", got)
+	}
+	if webtest.Eval[bool](page, `"ran" in window || document.querySelector("img") !== null`) {
+		t.Error("the name of the file became an element of the page")
+	}
+	kill(t, holder)
+	page.Wait(status + `.includes("open to readers and writers")`)
+	page.IgnoreConsole()
+	if err := watch.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: %v", err)
 	}
 }
 

@@ -253,6 +253,48 @@ func TestViewersAreBounded(t *testing.T) {
 	}
 }
 
+// A viewer that takes nothing holds up nobody: not who publishes, and not the
+// other viewers.
+func TestDeadViewerHoldsUpNobody(t *testing.T) {
+	s, _ := startServer(t)
+	dead, err := net.Dial("tcp", s.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dead.Close() // and never reads
+	if _, err := io.WriteString(dead, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for len(s.viewers) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	large := strings.Repeat("x", 1<<20) // 40 of them are more than the buffers of a connection hold
+	start := time.Now()
+	for range 40 {
+		if err := s.options.Events.Publish("a", large); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took > writeLimit/2 {
+		t.Errorf("publishing took %s", took)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if n, err := io.CopyN(io.Discard, answer.Body, 40<<20); err != nil {
+		t.Errorf("another viewer got %d bytes: %v", n, err)
+	}
+	if len(s.viewers) != 2 {
+		t.Errorf("%d viewers, want the dead one and the other", len(s.viewers))
+	}
+}
+
 func TestFailedActionSaysWhy(t *testing.T) {
 	s, _ := startServer(t, func(o *Options) {
 		o.Actions["act"] = func(context.Context) error { return errors.New("it runs already") }
