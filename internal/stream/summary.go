@@ -305,8 +305,15 @@ func (v *Viewer) Close() error {
 	return wrap("hear the summaries no more", v.sub.Unsubscribe())
 }
 
+// maxSummary bounds a summary in bytes. Any program with a producer's login may publish
+// one.
+var maxSummary = map[string]int{commitSummaries: 512 << 10, standbyNotices: 8 << 10, ackSummaries: 8 << 10}
+
 // decodeSummary returns the summary in a message.
 func decodeSummary(subject string, text []byte) (any, error) {
+	if len(text) > maxSummary[subject] {
+		return nil, fmt.Errorf("stream: a summary on %s has %d bytes, want %d at most", subject, len(text), maxSummary[subject])
+	}
 	var head struct{ Version int }
 	if err := json.Unmarshal(text, &head); err != nil {
 		return nil, fmt.Errorf("stream: malformed summary on %s: %w", subject, err)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -243,11 +244,13 @@ func TestViewerNeedsItsRole(t *testing.T) {
 
 // What is no summary is an error, and nothing else.
 func TestMalformedSummaries(t *testing.T) {
-	for subject, text := range map[string]string{
-		commitSummaries:            "{",
-		standbyNotices:             `{"version":99}`,
-		ackSummaries:               `{"version":1,"rows":"many"}`,
-		summarySubjects + "others": `{"version":1}`,
+	for text, subject := range map[string]string{
+		"{":                           commitSummaries,
+		`{"version":99}`:              commitSummaries,
+		`{"version":1,"from":"many"}`: commitSummaries,
+		`{"version":1,"rows":"many"}`: ackSummaries,
+		`{"version":1}`:               summarySubjects + "others",
+		`{"version":1,"name":"` + strings.Repeat("x", 8<<10) + `"}`: standbyNotices,
 	} {
 		if s, err := decodeSummary(subject, []byte(text)); err == nil {
 			t.Errorf("%s %s: %+v, want an error", subject, text, s)

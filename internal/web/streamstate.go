@@ -17,6 +17,7 @@ import (
 const (
 	// maxMapStations bounds what a hostile stream can make the page hold.
 	maxMapStations = 2000
+	maxProducers   = 1000
 	maxLatest      = 8
 	maxMarks       = 20
 	maxHours       = 500_000
@@ -120,6 +121,9 @@ func (s *StreamState) Acks(a stream.AckSummary, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, known := s.producers[a.Producer]
+	if !known && len(s.producers) >= maxProducers || a.Rows < 0 {
+		return
+	}
 	before := int64(0)
 	switch {
 	case known && p.Rows <= a.Rows:

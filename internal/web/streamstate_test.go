@@ -430,6 +430,7 @@ func TestStateIsBounded(t *testing.T) {
 		c.Lines[0].Source, c.Latest[0].Source = id, id
 		p.Commits(c, p.now)
 		p.Standby(id, p.now)
+		p.Acks(stream.AckSummary{Producer: id, Acked: stream.Acked{Source: id}}, p.now)
 		p.Writer(i%2 == 0, id, p.now)
 		if i%100 == 0 {
 			p.Tick(p.now)
@@ -437,7 +438,7 @@ func TestStateIsBounded(t *testing.T) {
 	}
 	p.Tick(p.now)
 	w := p.Whole(p.now)
-	if len(w.Stations) > maxMapStations || len(p.lines) > maxLineSources || len(w.Tick.Standbys) > maxMarks || len(w.Tick.Marks) > maxMarks || len(w.Tick.Latest) > maxLatest {
+	if len(w.Stations) > maxMapStations || len(p.lines) > maxLineSources || len(w.Tick.Standbys) > maxMarks || len(w.Tick.Producers) > maxProducers || len(w.Tick.Marks) > maxMarks || len(w.Tick.Latest) > maxLatest {
 		t.Errorf("%d stations, %d sources, %d standbys, %d marks", len(w.Stations), len(p.lines), len(w.Tick.Standbys), len(w.Tick.Marks))
 	}
 	if w.Tick.Unplaced != 2*maxMapStations {
