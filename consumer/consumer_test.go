@@ -292,3 +292,21 @@ func TestLoadRefusesRejectsOnly(t *testing.T) {
 		t.Errorf("status %d: %s%s", status, stdout, stderr)
 	}
 }
+
+// What a record has can't control the terminal: escape sequences, the C1 controls,
+// and marks that turn text around are escaped.
+func TestPrintable(t *testing.T) {
+	for record, want := range map[string]string{
+		"a,445,5\r\n":            "a,445,5",
+		"Sub\u00fcrg 5\n":        "Sub\u00fcrg 5",
+		"\x1b[2Ja":               `"\x1b[2Ja"`,
+		"\u009b2Ja":              `"\u009b2Ja"`,
+		"\u202ea":                `"\u202ea"`,
+		"\xff":                   `"\xff"`,
+		strings.Repeat("x", 200): strings.Repeat("x", 160) + "... (200 bytes)",
+	} {
+		if got := printable([]byte(record)); got != want {
+			t.Errorf("%q: %s, want %s", record, got, want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"turnstile/internal/cli"
 	"turnstile/internal/store"
@@ -87,12 +88,13 @@ func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) 
 	return err
 }
 
-// printable returns a record as one line of at most 160 characters.
+// printable returns a record as one line of at most 160 characters. It escapes what
+// could control the terminal of the user, also the C1 controls.
 func printable(record []byte) string {
 	const maxRunes = 160
 	text := strings.TrimRight(string(record), "\r\n")
 	clean := text
-	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\uFFFD' || r == 0x7f }) {
+	if strings.ContainsFunc(text, func(r rune) bool { return r == '\uFFFD' || !unicode.IsPrint(r) }) {
 		clean = fmt.Sprintf("%q", text)
 	}
 	if runes := []rune(clean); len(runes) > maxRunes {
