@@ -63,6 +63,10 @@ func TestPageOfTheTrials(t *testing.T) {
 	if again := webtest.Eval[bool](page, `again.disabled`); !again {
 		t.Error(`"run again" can be pressed while it runs`)
 	}
+	if status := webtest.Eval[int](page, `fetch("again", { method: "POST", headers: { "Turnstile-Token": token } }).then(a => a.status)`); status != 409 {
+		t.Errorf(`"run again" while it runs: status %d, want 409`, status)
+	}
+	page.WaitConsole("409")
 
 	page.Wait(`progress.textContent === "The run is over."`)
 	late := webtest.Open(t, url)
@@ -80,6 +84,9 @@ func TestPageOfTheTrials(t *testing.T) {
 	}
 	late.Click("#again")
 	page.Wait(`/^Trial 1 of 1/.test(progress.textContent)`)
+	if !webtest.Eval[bool](page, `result.hidden`) {
+		t.Error("the result of the first run stays while the second one runs")
+	}
 	page.Wait(`progress.textContent === "The run is over."`)
 	page.Wait(rowsOfFirst + ` === ` + "`" + savedRows(t, result) + "`")
 

@@ -44,6 +44,13 @@ func startServer(t testing.TB, change ...func(*Options)) (*Server, *atomic.Int64
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, s)
+	return s, &acted
+}
+
+// serve lets a server answer until the test ends.
+func serve(t testing.TB, s *Server) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
@@ -53,7 +60,6 @@ func startServer(t testing.TB, change ...func(*Options)) (*Server, *atomic.Int64
 			t.Error(err)
 		}
 	})
-	return s, &acted
 }
 
 // get asks a server for something, with headers "Name: value".

@@ -1,0 +1,56 @@
+package web
+
+// The messages of a running trial, in the page that shows them.
+
+import (
+	"testing"
+	"time"
+
+	"turnstile/internal/lab/report"
+	"turnstile/internal/web/webtest"
+)
+
+// An event that is open at the end of a part goes on in the next one: the parts of
+// a recording make the recording.
+func TestPartsMakeTheWhole(t *testing.T) {
+	const ms = time.Millisecond
+	first := report.Event{Rows: 1, Wants: ms, Begun: 2 * ms, Released: 4 * ms, End: 5 * ms}
+	second := report.Event{First: 1, Rows: 1, Ready: 5 * ms, Wants: 6 * ms, Begun: 7 * ms, Released: 20 * ms, End: 21 * ms}
+	third := report.Event{First: 2, Rows: 1, Ready: 21 * ms, Wants: 22 * ms, Begun: -1, Released: -1, End: 90 * ms, Code: 5}
+	waits, holds := second, second
+	waits.Begun, waits.Released, waits.End, waits.Unfinished = -1, -1, 7*ms, true
+	holds.Released, holds.End, holds.Unfinished = -1, 12*ms, true
+
+	hub := NewHub()
+	s, err := NewLabServer(Options{Addr: "127.0.0.1:0", Events: hub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, s)
+	page := webtest.Open(t, s.URL())
+	recording := func(events ...report.Event) report.Recording {
+		return report.Recording{
+			Version: 1, Source: "trial", Title: "direct, 1 process", Zero: time.Unix(0, 0), Notes: []report.Note{}, Series: []report.Series{},
+			Lanes: []report.Lane{{Process: "P1", PID: 101, WaitsFor: report.WaitsForLock, Events: append([]report.Event{}, events...)}},
+		}
+	}
+	const lane = `(l => Array.from({length: l.n}, (_, i) => [l.first[i], l.begun[i], l.end[i], l.code[i], l.open[i]].join(" ")).join(", "))(recordings.get(1).lanes[0])`
+	for i, c := range []struct {
+		part []report.Event
+		want string
+	}{
+		{[]report.Event{first, waits}, "0 2000 5000 0 0, 1 -1 7000 0 1"},
+		{[]report.Event{holds}, "0 2000 5000 0 0, 1 7000 12000 0 1"},
+		{nil, "0 2000 5000 0 0, 1 7000 12000 0 1"},
+		{[]report.Event{second, third}, "0 2000 5000 0 0, 1 7000 21000 0 0, 2 -1 90000 5 0"},
+	} {
+		if err := hub.Publish("trial 1", NewRecordingMessage(1, i > 0, recording(c.part...))); err != nil {
+			t.Fatal(err)
+		}
+		page.Wait(`recordings.has(1) && ` + lane + ` === "` + c.want + `"`)
+	}
+	if err := hub.Replace("trial 1", NewRecordingMessage(1, false, recording(first, second, third))); err != nil {
+		t.Fatal(err)
+	}
+	page.Wait(lane + ` === "0 2000 5000 0 0, 1 7000 21000 0 0, 2 -1 90000 5 0"`)
+}
