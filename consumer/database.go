@@ -30,13 +30,44 @@ const openRetryEvery = 250 * time.Millisecond
 // openWriter takes the writer's lock, waiting while another process holds it,
 // and then opens the database. Without the lock, opening the database would
 // allow a second writer. While another program locks the database, openWriter
-// retries, as a writer does that has it open.
-func openWriter(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
+// retries, as a writer does that has it open. instead is what the user can do
+// rather than wait, or "".
+func openWriter(ctx context.Context, path string, log *slog.Logger, instead string) (*writer, error) {
+	standby := &standbyLog{log: log, path: path, instead: instead}
+	return openLocked(ctx, path, log, standby, func() (*store.WriterLock, error) {
+		return store.Lock(ctx, path, standby.waiting)
+	})
+}
+
+// openWriterNow is openWriter, but returns a [*busyError] if another process holds
+// the writer's lock for over a second.
+func openWriterNow(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
+	return openLocked(ctx, path, log, &standbyLog{}, func() (*store.WriterLock, error) {
+		waiting, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		lock, err := store.Lock(waiting, path, func(h store.Holder) { cancel(&busyError{path, h}) })
+		if busy, ok := errors.AsType[*busyError](context.Cause(waiting)); ok {
+			err = busy
+		}
+		return lock, err
+	})
+}
+
+// A busyError reports that another process writes to the database.
+type busyError struct {
+	path   string
+	holder store.Holder
+}
+
+func (e *busyError) Error() string {
+	return fmt.Sprintf("%s writes to %s, since %s", holderName(e.holder), e.path, e.holder.Since.Local().Format(time.DateTime))
+}
+
+func openLocked(ctx context.Context, path string, log *slog.Logger, standby *standbyLog, take func() (*store.WriterLock, error)) (*writer, error) {
 	if err := store.CheckPath(path); err != nil {
 		return nil, err
 	}
-	standby := &standbyLog{log: log, path: path}
-	lock, err := store.Lock(ctx, path, standby.waiting)
+	lock, err := take()
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +101,11 @@ func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock(
 
 // A standbyLog logs which process holds the writer's lock while this one waits.
 type standbyLog struct {
-	log    *slog.Logger
-	path   string
-	waits  bool
-	halted bool // logged already
+	log     *slog.Logger
+	path    string
+	instead string
+	waits   bool
+	halted  bool // logged already
 }
 
 func (s *standbyLog) waiting(h store.Holder) {
@@ -83,6 +115,9 @@ func (s *standbyLog) waiting(h store.Holder) {
 		attributes := []any{"db", s.path}
 		if h.PID != 0 {
 			attributes = append(attributes, "writer", holderName(h), "since", h.Since.Local().Format(time.DateTime))
+		}
+		if s.instead != "" {
+			attributes = append(attributes, "hint", s.instead)
 		}
 		if state != "" {
 			attributes = append(attributes, "state", string(state))

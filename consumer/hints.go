@@ -49,6 +49,15 @@ func hint(err error) string {
 		return "find the process: contention watch " + e.Path
 	case *store.DiffersError:
 		return "if the file is another data set, give it another name: --source NAME"
+	case *busyError:
+		return fmt.Sprintf("stop it (Ctrl-C, or kill -INT %d), and try again; rows wait in the queue meanwhile", e.holder.PID)
+	case *store.NoRejectError:
+		if e.Others > 0 {
+			return "correct the line in the file, in place, and send the file again"
+		}
+		return "list them: consumer rejects"
+	case *store.AcceptError:
+		return "nothing was changed; accept the others one by one: --accept SOURCE:LINE"
 	case *store.QueryError:
 		switch {
 		case e.ReadOnly:

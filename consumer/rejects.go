@@ -8,6 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -23,10 +27,16 @@ Usage: consumer rejects [flags]
   consumer rejects                       all of them
   consumer rejects --source sample.csv   those of one file
   consumer rejects --csv > bad.csv       the raw records under their header
+  consumer rejects --accept rides.csv    store the rows that differ, in place of the old ones
+  consumer rejects --discard rides.csv   keep the old rows, delete the rejects that differ
 
 To resolve rejects, correct the lines in the file, in place, and send the file
 again under its name. The corrected rows are stored, their rejects are deleted,
 and no row is stored twice.
+
+A row that differs from the stored one can be accepted or discarded, all of a
+data set (SOURCE) or one (SOURCE:LINE); '(foreign)' can be discarded. Stop the
+consumer first: the rows wait in the queue.
 `
 
 const rejectsManual = `
@@ -42,12 +52,20 @@ func rejects(ctx context.Context, args []string, env cli.Env) error {
 	db := f.String("db", defaultDatabase, "the database `FILE`")
 	source := f.String("source", "", "only rejects of the data set `NAME`")
 	raw := f.Bool("csv", false, "the raw records under their header")
+	accept := f.String("accept", "", "replace stored rows by the rows of `SOURCE[:LINE]` that differ from them")
+	discard := f.String("discard", "", "delete the rejects of `SOURCE[:LINE]` that differ from stored rows")
 	result := f.ResultFlags("text", "json")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
 	if err := errors.Join(f.NoArgs(), result.Check()); err != nil {
 		return err
+	}
+	if *accept != "" || *discard != "" {
+		if *accept != "" && *discard != "" || *raw || *source != "" || f.Changed("format") {
+			return cli.Usagef("use one of them alone", "--accept and --discard do not list rejects")
+		}
+		return decide(ctx, *db, *accept, *discard, f.Logger(env), env.Stdout)
 	}
 	r, err := store.OpenReader(ctx, *db)
 	if err != nil {
@@ -83,9 +101,52 @@ func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) 
 	if n == 0 {
 		_, err = fmt.Fprintln(w, "no rejects")
 	} else {
-		_, err = fmt.Fprintf(w, "%s rejects\n", formatCount(n))
+		_, err = fmt.Fprintln(w, countOf(n, "reject"))
 	}
 	return err
+}
+
+// decide accepts or discards rejects.
+func decide(ctx context.Context, path, accept, discard string, log *slog.Logger, stdout io.Writer) (err error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return &store.AbsentError{Path: path} // openWriter would create it
+	}
+	db, err := openWriterNow(ctx, path, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if accept != "" {
+		n, err := db.Accept(ctx, parseRejected(accept))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(stdout, "%s replaced\n", countOf(n, "row"))
+		return err
+	}
+	n, err := db.Discard(ctx, parseRejected(discard))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s discarded\n", countOf(n, "reject"))
+	return err
+}
+
+// parseRejected splits SOURCE:LINE. A colon without a number belongs to the source.
+func parseRejected(s string) store.Rejected {
+	if i := strings.LastIndexByte(s, ':'); i > 0 {
+		if line, err := strconv.ParseInt(s[i+1:], 10, 64); err == nil && line > 0 {
+			return store.Rejected{Source: s[:i], Line: line}
+		}
+	}
+	return store.Rejected{Source: s}
+}
+
+func countOf(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return formatCount(n) + " " + noun + "s"
 }
 
 // printable returns a record as one line of at most 160 characters. It escapes what

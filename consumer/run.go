@@ -108,7 +108,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	if err != nil {
 		return commits, err
 	}
-	db, err := openWriter(ctx, c.db, log)
+	db, err := openWriter(ctx, c.db, log, "")
 	if err := errors.Join(err, standby.Close()); err != nil {
 		return commits, err
 	}

@@ -20,25 +20,34 @@ func (d *DB) Write(ctx context.Context, b *mta.Batch) ([]mta.Outcome, error) {
 	// driver starts a goroutine per statement, which costs a quarter of the
 	// time of a transaction of one row.
 	w := &writeTx{DB: d, ctx: context.WithoutCancel(ctx), batch: b, outcomes: make([]mta.Outcome, len(b.Parts))}
-	if err := d.connect(ctx); err != nil {
+	if err := d.transaction(ctx, w.run, fmt.Sprintf("write %d rows", b.Rows())); err != nil {
 		return nil, err
 	}
-	err := inWriteTx(ctx, d.conn, w.run)
+	return w.outcomes, nil
+}
+
+// transaction runs f in a write transaction, and checks afterwards that the files of
+// the database are in their places. doing describes f in an error.
+func (d *DB) transaction(ctx context.Context, f func() error, doing string) error {
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	err := inWriteTx(ctx, d.conn, f)
 	if err != nil {
-		err = errors.Join(d.nameTriggers(w.ctx, fmt.Errorf("store: write %d rows: %w", b.Rows(), err)), d.disconnect())
+		err = errors.Join(d.nameTriggers(context.WithoutCancel(ctx), fmt.Errorf("store: %s: %w", doing, err)), d.disconnect())
 	}
 	d.Ended()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.checkFiles(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.warnOfLargeWAL(ctx); err != nil {
 		// The batch is stored. If the cause persists, the next Write fails.
 		d.Log.Warn("cannot check the size of the WAL", "error", err)
 	}
-	return w.outcomes, nil
+	return nil
 }
 
 // nameTriggers returns a [*TriggerError] if triggers may have caused err.
@@ -79,12 +88,9 @@ type writeTx struct {
 
 // run is what happens between BEGIN and COMMIT.
 func (w *writeTx) run() error {
-	w.Begun()
-	var version int64
-	if err := w.queryInt(w.ctx, &version, "PRAGMA data_version"); err != nil {
+	if err := w.begin(); err != nil {
 		return err
 	}
-	w.ids.invalidate(version, w.batch.Dims.Epoch)
 	for _, source := range w.sources() {
 		if err := w.writeSource(source); err != nil {
 			return fmt.Errorf("source %s: %w", source, err)
@@ -99,6 +105,17 @@ func (w *writeTx) run() error {
 	if w.failCommit != nil {
 		return w.failCommit()
 	}
+	return nil
+}
+
+// begin drops cached ids that another connection may have changed.
+func (w *writeTx) begin() error {
+	w.Begun()
+	var version int64
+	if err := w.queryInt(w.ctx, &version, "PRAGMA data_version"); err != nil {
+		return err
+	}
+	w.ids.invalidate(version, w.batch.Dims.Epoch)
 	return nil
 }
 
