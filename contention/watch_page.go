@@ -24,8 +24,8 @@ const (
 type watchPage struct {
 	page     *page
 	recorder *recorder
-	sent     recorded     // of the recorder
-	lanes    map[int]bool // by PID: those that the page has
+	sent     recorded       // of the recorder
+	lanes    map[int]bool   // by PID: those that the page has
 	open     []watchProcess // at the last status
 
 	sentAt, statusAt, wholeAt time.Time
