@@ -297,13 +297,18 @@ func (w *databaseWatch) startSum(ctx context.Context) {
 			return
 		}
 	}
-	if now := time.Now(); now.Before(w.nextSum) || !w.page.WantsSums(now) {
+	now := time.Now()
+	if now.Before(w.nextSum) {
+		return
+	}
+	upTo, ok := w.page.WantsSums(now)
+	if !ok {
 		return
 	}
 	done, start := make(chan time.Duration, 1), time.Now()
 	w.summing = done
 	go func() {
-		sums, err := w.sum(ctx)
+		sums, err := w.sum(ctx, upTo)
 		if err != nil && ctx.Err() == nil {
 			w.log.Debug("sum up the rides", "error", err)
 		}
@@ -312,13 +317,13 @@ func (w *databaseWatch) startSum(ctx context.Context) {
 	}()
 }
 
-func (p *pager) sum(ctx context.Context) (sums web.Sums, err error) {
+func (p *pager) sum(ctx context.Context, upTo map[string]int64) (sums web.Sums, err error) {
 	r, err := store.OpenReader(ctx, p.db)
 	if err != nil {
 		return sums, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	totals, err := r.Totals(ctx)
+	totals, err := r.Totals(ctx, upTo)
 	if err != nil {
 		return sums, err
 	}

@@ -182,7 +182,7 @@ func (m *model) check(t *testing.T, path string) {
 // checkTotals compares what a page is told of the rides.
 func (m *model) checkTotals(t *testing.T, r *Reader, n mta.Inserted) {
 	t.Helper()
-	totals, err := r.Totals(t.Context())
+	totals, err := r.Totals(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,9 +71,10 @@ type Totals struct {
 // A StationTotal sums up the rides of a station complex.
 type StationTotal struct{ Rows, Riders int64 }
 
-// Totals reads all rides in parts. Between two parts it pauses as long as a part took,
-// so that the writer can reset its WAL.
-func (r *Reader) Totals(ctx context.Context) (Totals, error) {
+// Totals reads all rides in parts, or of the sources that upTo names, those up to a
+// line. Between two parts it pauses as long as a part took, so that the writer can
+// reset its WAL.
+func (r *Reader) Totals(ctx context.Context, upTo map[string]int64) (Totals, error) {
 	s := summing{
 		Totals:    Totals{Stations: map[string]StationTotal{}, Hours: map[int64]int64{}},
 		complexes: map[int64]string{},
@@ -83,7 +84,7 @@ func (r *Reader) Totals(ctx context.Context) (Totals, error) {
 		if s.Inserted, err = readInserted(ctx, tx); err != nil {
 			return err
 		}
-		if s.ends, err = highestIDs(ctx, tx); err != nil {
+		if s.ends, err = highestIDs(ctx, tx, upTo); err != nil {
 			return err
 		}
 		return s.part(ctx, tx) // a small database is read in one snapshot with its count
@@ -116,22 +117,28 @@ func (r *Reader) inSnapshot(ctx context.Context, f func(*sql.Tx) error) error {
 	return err
 }
 
-// highestIDs returns the highest id of the rides of each source that has any.
-func highestIDs(ctx context.Context, tx *sql.Tx) (ids []int64, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT (SELECT max(id) FROM ride WHERE id BETWEEN source.id << 32 AND source.id << 32 | 0xffffffff)
+// highestIDs returns the highest id of the rides of each source that has any, or that
+// of the line that upTo names.
+func highestIDs(ctx context.Context, tx *sql.Tx, upTo map[string]int64) (ids []int64, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT name, (SELECT max(id) FROM ride WHERE id BETWEEN source.id << 32 AND source.id << 32 | 0xffffffff)
 		FROM source ORDER BY source.id`)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
+		var name string
 		var id sql.NullInt64
-		if err := rows.Scan(&id); err != nil {
+		if err := rows.Scan(&name, &id); err != nil {
 			return nil, err
 		}
-		if id.Valid {
-			ids = append(ids, id.Int64)
+		if !id.Valid {
+			continue
 		}
+		if line, ok := upTo[name]; ok {
+			id.Int64 = min(id.Int64, id.Int64&^math.MaxUint32|line)
+		}
+		ids = append(ids, id.Int64)
 	}
 	return ids, rows.Err()
 }

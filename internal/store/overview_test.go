@@ -79,7 +79,7 @@ func TestTotals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	got, err := r.Totals(t.Context())
+	got, err := r.Totals(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +89,24 @@ func TestTotals(t *testing.T) {
 	}
 	if s := got.Stations["10"]; len(got.Stations) != 1 || s != (StationTotal{wantRows, wantRiders}) || hours != wantRiders || got.Inserted.Rides != wantRows {
 		t.Errorf("%+v, %d riders by hour, want %d rows and %d riders", got.Stations, hours, wantRows, wantRiders)
+	}
+}
+
+// Of a source that is being written, the rows up to a line are summed up.
+func TestTotalsUpToALine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{rides("a.csv", 2, 10), rides("b.csv", 2, 10), rides("c.csv", 2, 10)}, Dims: testDims}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := r.Totals(t.Context(), map[string]int64{"a.csv": 4, "c.csv": 1000, "d.csv": 3})
+	if err != nil || got.Stations["10"].Rows != 3+10+10 {
+		t.Errorf("%+v (%v), want 23 rows", got.Stations, err)
 	}
 }
 

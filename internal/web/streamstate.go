@@ -23,6 +23,7 @@ const (
 	maxHours       = 500_000
 	hoursShown     = 24
 	maxBuffered    = 200
+	maxCut         = 1000 // sources
 
 	// settle is how long a producer may take to announce acknowledged rows: it hears of
 	// the viewer within a second of its start.
@@ -30,6 +31,8 @@ const (
 	// missingAfter is how long the queue must be empty, with rows in flight, before
 	// they count as missing.
 	missingAfter = 3 * time.Second
+	// viewerHeard is how long a writer may take to say whether rows flow.
+	viewerHeard = 1200 * time.Millisecond
 	// inexactFor is how long the sums of the map may be inexact while rows flow.
 	inexactFor  = 5 * time.Second
 	rateWindow  = 2 * time.Second
@@ -47,16 +50,20 @@ type StreamState struct {
 	places   map[string]MapStation // of base, by id
 
 	// The sums of the map. They belong to synced rides of the database.
-	stations map[string]*MapStation
-	unplaced int64
-	hours    map[int64]int64
-	synced   int64
-	inexact  time.Time              // since when the sums may miss rows, or have some twice; zero: they are exact
-	wanted   bool                   // they must be read at once
-	reading  bool                   // they are being read
-	buffered []stream.CommitSummary // meanwhile
-	behind   time.Time              // since when the database has more rows than the sums
-	flowed   time.Time              // when rows were last committed
+	stations  map[string]*MapStation
+	unplaced  int64
+	hours     map[int64]int64
+	synced    int64
+	inexact   time.Time              // since when the sums may miss rows, or have some twice; zero: they are exact
+	wanted    bool                   // they must be read at once
+	reading   bool                   // they are being read
+	buffered  []stream.CommitSummary // meanwhile
+	behind    time.Time              // since when the database has more rows than the sums
+	flowed    time.Time              // when rows were last committed
+	announced int64                  // the rides after the newest commits
+	cut       map[string]int64       // by source: the last line of all summaries
+	boundary  int64                  // the rides up to the cut that is being read; -1 without a cut
+	uncounted int64                  // rides of a database from before it counted them; -1: not known
 
 	// What the next tick adds.
 	commits  map[string]*MapStation
@@ -108,7 +115,7 @@ func NewStreamState(database string, now time.Time) (*StreamState, error) {
 	s := &StreamState{
 		database: database, opened: now, base: base, places: map[string]MapStation{}, wanted: true,
 		stations: map[string]*MapStation{}, hours: map[int64]int64{}, commits: map[string]*MapStation{},
-		producers: map[string]*producerState{}, standbys: map[string]time.Time{}, lines: lineTimes{},
+		producers: map[string]*producerState{}, standbys: map[string]time.Time{}, lines: lineTimes{}, cut: map[string]int64{}, uncounted: -1,
 	}
 	for _, b := range base {
 		s.places[b.ID] = b
@@ -163,7 +170,7 @@ func (s *StreamState) Commits(c stream.CommitSummary, now time.Time) {
 	if c.Transactions == 0 {
 		return
 	}
-	s.dirty, s.flowed = true, now
+	s.dirty, s.flowed, s.announced = true, now, c.To.Rides
 	s.commit.add(now, s.commit.last+float64(c.Transactions))
 	s.busy.add(now, s.busy.last+c.Busy)
 	s.already += int64(c.Outcome.AlreadyThere) + max(0, int64(c.Outcome.Rejected)-(c.To.Rejects-c.From.Rejects))
@@ -173,6 +180,9 @@ func (s *StreamState) Commits(c stream.CommitSummary, now time.Time) {
 	s.latest = s.latest[max(0, len(s.latest)-maxLatest):]
 	for _, l := range c.Lines {
 		s.lines.note(l.Source, lineStored, l.First, l.Last, now, true)
+		if len(s.cut) < maxCut {
+			s.cut[l.Source] = max(s.cut[l.Source], l.Last)
+		}
 	}
 	if s.reading {
 		if s.buffered = append(s.buffered, c); len(s.buffered) > maxBuffered {
@@ -356,23 +366,32 @@ func (s *StreamState) Rejects(newest []RejectTick) {
 
 // Sums are what the database has of each station and hour.
 type Sums struct {
-	Rides    int64        // the count of inserted rides to which the sums belong
+	Rides    int64        // the count of inserted rides at the time
 	Stations []MapStation // without a name and a place: Places has them
 	Hours    map[int64]int64
 }
 
-// WantsSums reports whether the sums must be read from the database. Until Sums is
-// called, commits are kept. Inexact sums are read when the flow pauses: only then is a
-// snapshot of the database certain not to fall between the rows of one summary.
-func (s *StreamState) WantsSums(now time.Time) bool {
+// WantsSums reports whether the sums must be read from the database, of the sources in
+// upTo only up to that line. Until Sums is called, commits are kept.
+//
+// While rows flow, a snapshot of the database mostly falls between the rows of one
+// summary. So the rides up to the lines of the newest summary are read, and the next
+// summary follows them. That is wrong if rows arrive out of order. Then their number is
+// wrong, too, and they are read again when the flow pauses.
+func (s *StreamState) WantsSums(now time.Time) (upTo map[string]int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	inexact := !s.inexact.IsZero() && (now.Sub(s.flowed) > time.Second || now.Sub(s.inexact) > inexactFor)
-	if s.reading || !s.wanted && !inexact {
-		return false
+	opening := s.writer.Alive && len(s.cut) == 0 && now.Sub(s.opened) < viewerHeard
+	if s.reading || opening || !s.wanted && !inexact {
+		return nil, false
 	}
 	s.wanted, s.reading, s.dirty, s.inexact = false, true, true, time.Time{}
-	return true
+	s.boundary = -1
+	if now.Sub(s.flowed) < time.Second && len(s.cut) < maxCut {
+		s.boundary, upTo = s.announced, maps.Clone(s.cut)
+	}
+	return upTo, true
 }
 
 // Sums takes the sums of the database, or that they could not be read. The page must
@@ -388,8 +407,15 @@ func (s *StreamState) Sums(sums Sums, err error, now time.Time) {
 	}
 	s.stations, s.commits, s.newcomer, s.unplaced = map[string]*MapStation{}, map[string]*MapStation{}, nil, 0
 	s.hours, s.synced, s.restart = sums.Hours, sums.Rides, true
+	rows := int64(0)
 	for _, x := range sums.Stations {
+		rows += x.Rows
 		s.addStation(x)
+	}
+	if s.boundary < 0 {
+		s.uncounted = rows - sums.Rides
+	} else if s.synced = s.boundary; s.uncounted >= 0 && rows != s.synced+s.uncounted {
+		s.inexact = now
 	}
 	for _, c := range buffered {
 		s.sum(c, now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,10 +38,10 @@ func play(t *testing.T) *played {
 	}
 	p := &played{StreamState: s, t: t, now: streamStart}
 	p.acked = stream.AckSummary{Version: 1, Producer: "host/3", Started: streamStart.UnixMilli(), Acked: stream.Acked{Source: "a.csv", Read: 1, Line: 1}}
-	p.Writer(true, "host/1", p.now)
 	p.Queue(stream.QueueState{MaxBytes: 1 << 30}, nil, p.now)
 	p.count()
 	p.sums(Sums{})
+	p.Writer(true, "host/1", p.now)
 	return p
 }
 
@@ -49,10 +50,16 @@ func (p *played) pass(d time.Duration) { p.now = p.now.Add(d) }
 // count has the database counted.
 func (p *played) count() { p.Database(p.inserted, 4096, nil, p.now) }
 
+// wants reports whether the page wants all rides to be summed up.
+func (p *played) wants() bool {
+	upTo, ok := p.WantsSums(p.now)
+	return ok && upTo == nil
+}
+
 // sums has the rides summed up, which the page must want.
 func (p *played) sums(s Sums) {
 	p.t.Helper()
-	if !p.WantsSums(p.now) {
+	if !p.wants() {
 		p.t.Error("the page does not want the sums")
 	}
 	if s.Hours == nil {
@@ -342,21 +349,20 @@ func TestSumsFollowTheDatabase(t *testing.T) {
 	if s := p.station("611"); s.Rows != 5 || s.Riders != 15 || s.Name == "" || s.Lat == nil {
 		t.Errorf("%+v, want 5 rows of Times Square", s)
 	}
+	p.pass(2 * time.Second)
 	p.inserted.Rides += 10 // the writer is killed before it announces them
 	p.count()
 	p.pass(500 * time.Millisecond)
 	p.count()
-	if p.WantsSums(p.now) {
+	if p.wants() {
 		t.Error("sums are wanted although the summary may be on its way")
 	}
 	p.pass(600 * time.Millisecond)
 	p.count()
-	if !p.WantsSums(p.now) {
+	if !p.wants() {
 		t.Fatal("sums are not wanted")
 	}
-	// The snapshot has 15 rows. A commit before it, and one after it, are announced
-	// while it is read.
-	p.Commits(summaryOf("host/2", "611", mta.Inserted{Rides: 12}, mta.Inserted{Rides: 15}), p.now)
+	// The snapshot has 15 rows. A commit after it is announced while it is read.
 	p.commit("host/2", "611", 2)
 	p.count() // to read many rides takes longer than a summary may
 	p.pass(2 * time.Second)
@@ -365,7 +371,7 @@ func TestSumsFollowTheDatabase(t *testing.T) {
 	if s := p.station("611"); s.Rows != 17 || s.Riders != 51 {
 		t.Errorf("%+v, want 17 rows and 51 riders", s)
 	}
-	if p.WantsSums(p.now.Add(time.Hour)) {
+	if p.pass(time.Hour); p.wants() {
 		t.Error("sums are wanted although they are exact")
 	}
 	// A summary that misses rows makes them inexact, until the flow pauses.
@@ -374,15 +380,80 @@ func TestSumsFollowTheDatabase(t *testing.T) {
 	c := summaryOf("host/2", "611", from, p.inserted)
 	c.Stations.Rows[0] = 6
 	p.Commits(c, p.now)
-	if p.WantsSums(p.now.Add(500 * time.Millisecond)) {
+	if p.pass(500 * time.Millisecond); p.wants() {
 		t.Error("sums are wanted while rows flow")
 	}
-	if !p.WantsSums(p.now.Add(1100 * time.Millisecond)) {
+	if p.pass(600 * time.Millisecond); !p.wants() {
 		t.Error("sums are not wanted after a pause")
 	}
 	p.Sums(Sums{}, errors.New("busy"), p.now)
-	if !p.WantsSums(p.now) {
+	if !p.wants() {
 		t.Error("sums are not wanted after an error")
+	}
+}
+
+// While rows flow, the rides up to the newest summary are summed up, and what follows
+// it is added.
+func TestSumsWhileRowsFlow(t *testing.T) {
+	p := play(t)
+	p.commit("host/1", "611", 5) // lines 2 to 6
+	p.pass(100 * time.Millisecond)
+	p.inserted.Rides += 3 // lines 7 to 9 are lost with the writer
+	p.commit("host/2", "611", 2)
+	for range 60 {
+		p.pass(100 * time.Millisecond)
+		p.commit("host/2", "611", 1)
+	}
+	upTo, ok := p.WantsSums(p.now)
+	if want := map[string]int64{"a.csv": 71}; !ok || !maps.Equal(upTo, want) {
+		t.Fatalf("sums are wanted: %v, up to %v, want %v", ok, upTo, want)
+	}
+	p.commit("host/2", "611", 4) // the snapshot falls between these rows
+	read := func(rows int64) {
+		p.Sums(Sums{Rides: 72, Stations: []MapStation{{ID: "611", Rows: rows, Riders: 3 * rows}}, Hours: map[int64]int64{}}, nil, p.now)
+	}
+	read(70)
+	if s := p.station("611"); s.Rows != 74 || s.Riders != 3*74 {
+		t.Errorf("%+v, want 74 rows", s)
+	}
+	if p.pass(time.Hour); p.wants() {
+		t.Error("sums are wanted although they are exact")
+	}
+	// A row out of order is noticed by the number of rows.
+	p.wanted = true
+	p.commit("host/2", "611", 1)
+	if upTo, ok := p.WantsSums(p.now); !ok || upTo["a.csv"] != 76 {
+		t.Fatalf("sums are wanted: %v, up to %v", ok, upTo)
+	}
+	read(76)
+	if p.pass(1100 * time.Millisecond); !p.wants() {
+		t.Error("sums with a row too many count as exact")
+	}
+}
+
+// A page that is opened while rows flow waits for the first summary.
+func TestSumsAtTheOpening(t *testing.T) {
+	open := func() *played {
+		s, err := NewStreamState("var/turnstile.db", streamStart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &played{StreamState: s, t: t, now: streamStart, inserted: mta.Inserted{Rides: 1000}}
+		p.Writer(true, "host/1", p.now)
+		p.count()
+		if p.wants() {
+			t.Error("sums are wanted before a writer could say whether rows flow")
+		}
+		return p
+	}
+	p := open()
+	p.commit("host/1", "611", 5)
+	if upTo, ok := p.WantsSums(p.now); !ok || upTo["a.csv"] != 1006 {
+		t.Errorf("sums are wanted: %v, up to %v", ok, upTo)
+	}
+	p = open()
+	if p.pass(viewerHeard); !p.wants() {
+		t.Error("sums are not wanted although no rows flow")
 	}
 }
 
