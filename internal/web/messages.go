@@ -5,6 +5,7 @@ package web
 
 import (
 	"embed"
+	"slices"
 
 	"turnstile/internal/lab/report"
 	"turnstile/internal/scene"
@@ -99,12 +100,18 @@ func NewEndMessage(text string) EndMessage { return EndMessage{"end", text} }
 // AgainAction is the action of the button "run again".
 const AgainAction = "again"
 
-//go:embed report.html theme.css report.css result.js report.js live.js
+//go:embed report.html theme.css report.css recording.js lanes.js select.js result.js scene.js report.js live.js
 var labFiles embed.FS
+
+// The styles and scripts of the page, in their order. A live page has live.js, too.
+var (
+	labStyles  = []string{"theme.css", "report.css"}
+	labScripts = []string{"recording.js", "lanes.js", "select.js", "result.js", "scene.js", "report.js"}
+)
 
 // NewLabServer returns the server of a page of the lab, which shows the messages
 // of o.Events. Of o it takes the address, events, actions and log.
 func NewLabServer(o Options) (*Server, error) {
-	o.Files, o.Index, o.Names = labFiles, "report.html", []string{"theme.css", "report.css", "result.js", "report.js", "live.js"}
+	o.Files, o.Index, o.Names = labFiles, "report.html", slices.Concat(labStyles, labScripts, []string{"live.js"})
 	return NewServer(o)
 }

@@ -53,7 +53,7 @@ type savedPage struct {
 	live            []string // scripts that only a live page has
 }
 
-var labPage = savedPage{labFiles, "report.html", []string{"theme.css", "report.css"}, []string{"result.js", "report.js"}, []string{"live.js"}}
+var labPage = savedPage{labFiles, "report.html", labStyles, labScripts, []string{"live.js"}}
 
 // writePage writes a page with its messages in it. Its Content-Security-Policy
 // allows these scripts and styles, by hash, and no connection to anywhere.

@@ -49,6 +49,9 @@ func headline(trials []Trial) string {
 	prefix := ""
 	if len(trials) > 1 && !worst.Introduction {
 		prefix = "With " + worst.Strategy + ", "
+		if slices.ContainsFunc(trials, func(t Trial) bool { return !t.Introduction && t.Processes != worst.Processes }) {
+			prefix = fmt.Sprintf("With %s and %s, ", worst.Strategy, count(worst.Processes, "process", "processes"))
+		}
 	}
 	return capitalize(prefix + outcomeSentence(worst))
 }
@@ -134,7 +137,7 @@ func captionLanes(t Trial) string {
 	s := Find(t.Strategy)
 	switch {
 	case s.Queue.HasWriter():
-		return "The processes hand their rows to a queue and only the writer opens the database, so nobody waits for the lock."
+		return "The processes hand their rows to a queue and only the writer opens the database, so none of them waits for its lock."
 	case s.Turns:
 		return "Each process waits for its turn outside of SQLite, in order, so that it finds the lock free when it asks."
 	case s.Queue == FromQueue:
