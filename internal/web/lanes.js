@@ -3,7 +3,7 @@
 // share. Many events can fall into one pixel column. The column shows the worst state that
 // takes at least a tenth of it.
 
-const LANE = 27, AXIS = 20, CHART = 48 // heights in pixels
+const LANE = 28, AXIS = 20, CHART = 48 // heights in pixels
 
 let windowSeconds = 0 // of a live page: how much of the end is shown, 0 for everything
 let zoom = null // the visible range {from, to} in microseconds, null for everything
@@ -194,7 +194,7 @@ function marks(l, middle, { c, left, columns, from, to, x }) {
       const width = c.measureText(text).width
       if (end + 8 + width > room) continue
       c.fillStyle = palette.mark
-      c.fillText(text, end + 8, middle - 6)
+      c.fillText(text, end + 8, middle - 7)
       free = end + 10 + width
       break
     }

@@ -5,6 +5,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -394,5 +395,30 @@ func TestScenePage(t *testing.T) {
 	p.Size(375, 800)
 	if wide := webtest.Eval[int](p, `document.documentElement.scrollWidth`); wide > 375 {
 		t.Errorf("the page is %d pixels wide", wide)
+	}
+}
+
+var lanesPicture = flag.String("lanes-picture", "", "write the `FILE` with the lanes that README.md shows: lanes.png")
+
+// The picture of README.md is a part of the page.
+func TestReportPicture(t *testing.T) {
+	r := savedRun(t)
+	r.Trials = append(r.Trials[1:3:3], r.Trials[4])
+	p := openReport(t, r, false)
+	p.Size(940, 900)
+	p.Wait(`sorted().every(r => r.place.width < 940)`)
+	height := webtest.Eval[int64](p, `(() => {
+		for (const e of document.querySelectorAll("header, #zoom, #hint, details, #charts, #result, footer")) e.style.display = "none"
+		return Math.ceil($("recordings").getBoundingClientRect().bottom) })()`)
+	p.Size(940, height)
+	png := p.Screenshot()
+	if len(png) == 0 || len(png) > 200_000 {
+		t.Errorf("the picture has %d bytes, want 200,000 at most", len(png))
+	}
+	if *lanesPicture == "" {
+		return
+	}
+	if err := os.WriteFile(*lanesPicture, png, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -41,7 +41,7 @@ function showResult(s) {
 function showCharts(s) {
   const box = $("charts"), compared = s.trials.map((t, i) => ({ ...t, recording: recordings.get(i + 1) })).filter(t => !t.introduction)
   box.hidden = compared.length < 2
-  if (!$("outcome").clientWidth) return // the reader is still guessing
+  if (!box.clientWidth) return // not visible: the reader is still guessing
   box.replaceChildren()
   if (box.hidden) return
   const groups = sizes(compared)
