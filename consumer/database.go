@@ -31,11 +31,14 @@ const openRetryEvery = 250 * time.Millisecond
 // and then opens the database. Without the lock, opening the database would
 // allow a second writer. While another program locks the database, openWriter
 // retries, as a writer does that has it open. instead is what the user can do
-// rather than wait, or "".
-func openWriter(ctx context.Context, path string, log *slog.Logger, instead string) (*writer, error) {
+// rather than wait, or "". waiting is called every second while it waits.
+func openWriter(ctx context.Context, path string, log *slog.Logger, instead string, waiting func(store.Holder)) (*writer, error) {
 	standby := &standbyLog{log: log, path: path, instead: instead}
 	return openLocked(ctx, path, log, standby, func() (*store.WriterLock, error) {
-		return store.Lock(ctx, path, standby.waiting)
+		return store.Lock(ctx, path, func(h store.Holder) {
+			standby.waiting(h)
+			waiting(h)
+		})
 	})
 }
 

@@ -52,6 +52,8 @@ type runConfig struct {
 	batch   int
 	drained bool
 	adopt   bool
+	http    string   // address for health and metrics; "": none
+	hosts   []string // names under which other machines may ask there
 	result  *cli.Result
 }
 
@@ -64,13 +66,18 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	c.server = f.ServerFlags()
 	f.IntVar(&c.batch, "batch", 20000, "add no message to a transaction that has this many `ROWS`")
 	f.BoolVar(&c.adopt, "adopt", false, "take over the queue of another database, or of this one after a move; rows stored there are not copied into this database")
+	f.StringVar(&c.http, "http", "", "serve /metrics, /healthz and /readyz on `ADDRESS`, such as 127.0.0.1:8092")
+	f.StringSliceVar(&c.hosts, "http-host", nil, "let other machines ask there, under this `NAME` of this one")
 	c.result = f.ResultFlags("text", "json")
-	f.Advanced("batch", "adopt", "format", "output")
+	f.Advanced("batch", "adopt", "http-host", "format", "output")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
 	if err := errors.Join(f.NoArgs(), c.result.Check(), checkBatch(c.batch)); err != nil {
 		return err
+	}
+	if c.http == "" && len(c.hosts) > 0 {
+		return cli.Usagef("add --http 0.0.0.0:8092", "--http-host is for --http")
 	}
 	commits, err := consume(ctx, c, f.Logger(env))
 	if err != nil && ctx.Err() == nil {
@@ -99,16 +106,23 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	if err := store.CheckPath(c.db); err != nil {
 		return commits, err
 	}
+	m := newMonitor(ctx, c.db, log)
+	if c.http != "" {
+		if err := m.serve(ctx, c.http, c.hosts); err != nil {
+			return commits, err
+		}
+	}
 	conn, err := stream.Connect(ctx, c.server.Config("consumer", "turnstile consumer "+name, log))
 	if err != nil {
 		return commits, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	m.change(func(v *view) { v.conn = conn })
 	standby, err := conn.AnnounceStandby(name)
 	if err != nil {
 		return commits, err
 	}
-	db, err := openWriter(ctx, c.db, log, "")
+	db, err := openWriter(ctx, c.db, log, "", m.standingBy)
 	if err := errors.Join(err, standby.Close()); err != nil {
 		return commits, err
 	}
@@ -121,6 +135,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	if err != nil {
 		return commits, errors.Join(err, reader.Close())
 	}
+	m.writing(reader, db)
 	if db.waited {
 		log.Info("took over from the previous writer", "after", time.Since(db.since))
 	}
@@ -133,7 +148,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 		return commits, errors.Join(err, requests.Close(), reader.Close())
 	}
 	defer func() { err = errors.Join(err, commits.summary.Close()) }()
-	return commits, ingestAll(ctx, c, &receiver{reader: reader, requests: requests}, db, commits, log)
+	return commits, ingestAll(ctx, c, &receiver{reader: reader, requests: requests, metrics: m.metrics}, db, commits, log)
 }
 
 // ingestAll stores messages until ctx ends or, with --until-drained, until the
@@ -149,9 +164,10 @@ func ingestAll(ctx context.Context, c runConfig, in *receiver, db *writer, commi
 	working, giveUp := finishing(ctx)
 	defer giveUp()
 	err := ingest.Run(working, messages, db, ingest.Options{
-		Rows: c.batch, Log: log, Retry: store.IsTransient,
+		Rows: c.batch, Log: log, Retry: in.metrics.retry,
 		Committed: func(commit ingest.Commit) error {
 			commits.add(commit)
+			in.metrics.add(commit)
 			inserted, err := db.Inserted(working)
 			if err != nil {
 				return err
@@ -204,6 +220,7 @@ func stopWhenDrained(ctx context.Context, reader *stream.Reader, stop func(), lo
 type receiver struct {
 	reader   *stream.Reader
 	requests *stream.Requests
+	metrics  *metrics
 
 	wg  sync.WaitGroup
 	mu  sync.Mutex // guards err
@@ -215,7 +232,7 @@ type receiver struct {
 func (r *receiver) start(ctx context.Context, stop func()) <-chan ingest.Message {
 	messages := make(chan ingest.Message)
 	receive := func(next func(context.Context) (*stream.Delivery, error)) {
-		if err := forward(ctx, next, messages); err != nil {
+		if err := r.forward(ctx, next, messages); err != nil {
 			r.mu.Lock()
 			r.err = errors.Join(r.err, err)
 			r.mu.Unlock()
@@ -231,7 +248,7 @@ func (r *receiver) start(ctx context.Context, stop func()) <-chan ingest.Message
 	return messages
 }
 
-func forward(ctx context.Context, next func(context.Context) (*stream.Delivery, error), messages chan<- ingest.Message) error {
+func (r *receiver) forward(ctx context.Context, next func(context.Context) (*stream.Delivery, error), messages chan<- ingest.Message) error {
 	for {
 		m, err := next(ctx)
 		switch {
@@ -241,7 +258,7 @@ func forward(ctx context.Context, next func(context.Context) (*stream.Delivery, 
 			return err
 		}
 		select {
-		case messages <- m:
+		case messages <- r.metrics.watch(m):
 		case <-ctx.Done():
 			return m.Nak() // otherwise the next writer waits for its redelivery
 		}

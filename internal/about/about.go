@@ -49,11 +49,11 @@ func Collect(ctx context.Context, dir string) Info {
 	if err != nil {
 		wd = ""
 	}
-	v := moduleVersions()
+	v := ModuleVersions()
 	return Info{
 		At: time.Now(), OS: runtime.GOOS, Kernel: kernel(), Arch: runtime.GOARCH,
 		CPUs: runtime.NumCPU(), CPUModel: cpuModel(), GOMAXPROCS: runtime.GOMAXPROCS(0), Memory: memory(),
-		Go: runtime.Version(), SQLite: sqliteVersion(ctx),
+		Go: runtime.Version(), SQLite: SQLiteVersion(ctx),
 		Driver: v["modernc.org/sqlite"], NATSServer: v["github.com/nats-io/nats-server/v2"], NATSClient: v["github.com/nats-io/nats.go"],
 		FileSystem: measureFileSystem(ctx, dir), WorkingDir: wd, Terminal: terminal(), Git: gitState(ctx),
 	}
@@ -143,8 +143,17 @@ func terminal() string {
 
 // Versions of the modules and of the source.
 
-// moduleVersions returns the version of each module in the binary.
-func moduleVersions() map[string]string {
+// Version returns the version of this program, or "".
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return info.Main.Version
+}
+
+// ModuleVersions returns the version of each module in the binary.
+func ModuleVersions() map[string]string {
 	v := map[string]string{}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -160,8 +169,8 @@ func moduleVersions() map[string]string {
 	return v
 }
 
-// sqliteVersion returns the version of the SQLite library, or "".
-func sqliteVersion(ctx context.Context) string {
+// SQLiteVersion returns the version of the SQLite library, or "".
+func SQLiteVersion(ctx context.Context) string {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return ""

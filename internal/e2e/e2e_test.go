@@ -153,7 +153,8 @@ func TestScripts(t *testing.T) {
 			}
 			address, err := freeAddress()
 			monitor, err2 := freeAddress()
-			if err := errors.Join(err, err2); err != nil {
+			monitor2, err3 := freeAddress()
+			if err := errors.Join(err, err2, err3); err != nil {
 				return err
 			}
 			// A data race ends a process at once, with status 66. By default each
@@ -165,6 +166,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ADDRESS", address)
 			env.Setenv("NATS_URL", "nats://"+address)
 			env.Setenv("MONITOR", monitor)
+			env.Setenv("MONITOR2", monitor2)
 			env.Setenv("MOUNTS", unshareFlags())
 			p := processes{}
 			env.Values[processesKey{}] = p
@@ -189,7 +191,7 @@ func TestScripts(t *testing.T) {
 			"waitrows": waitRows, "sql": query, "sums": sums, "flawlines": flawLines,
 			"append": appendText, "setline": setLine, "gzip": compress,
 			"publish": publish, "request": request, "messages": messages, "drained": drained, "oddmessages": oddMessages,
-			"slowlink": slowLink, "smalldisk": smallDisk,
+			"slowlink": slowLink, "smalldisk": smallDisk, "waitget": waitGet,
 		},
 	})
 }

@@ -6,6 +6,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -227,4 +229,24 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
+}
+
+// waitGet waits until GET http://ADDRESS/PATH answers with a status and a text.
+func waitGet(ts *testscript.TestScript, neg bool, args []string) {
+	refuse(ts, neg || len(args) != 3, "waitget ADDRESS/PATH STATUS REGEXP")
+	want := regexp.MustCompile("(?m)" + args[2])
+	last := ""
+	client := http.Client{Timeout: 5 * time.Second}
+	defer func() { ts.Logf("%s", last) }()
+	poll(ts, patience, "GET "+args[0], func() bool {
+		r, err := client.Get("http://" + args[0])
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		last = fmt.Sprint(r.Status, " ", string(body), err)
+		return strconv.Itoa(r.StatusCode) == args[1] && want.Match(body)
+	})
 }

@@ -193,6 +193,12 @@ func closeError(last error, config Config) error {
 // Err returns the permanent error that has ended the connection, or nil.
 func (c *Conn) Err() error { return context.Cause(c.broken) }
 
+// Connected reports whether there is a connection to the broker now.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// Reconnects returns how often the connection was lost and made again.
+func (c *Conn) Reconnects() uint64 { return c.nc.Stats().Reconnects }
+
 // URL returns the URL of the connected broker, without a password.
 func (c *Conn) URL() string { return c.nc.ConnectedUrlRedacted() }
 

@@ -5,6 +5,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -27,6 +28,8 @@ type Delivery struct {
 	ackTo      string
 	connection uint64 // that brought it
 	mark       mta.Mark
+	queued     time.Time
+	redelivery bool
 }
 
 func (r *Reader) delivery(m *nats.Msg) (*Delivery, error) {
@@ -38,6 +41,7 @@ func (r *Reader) delivery(m *nats.Msg) (*Delivery, error) {
 	d := &Delivery{
 		conn: r.conn, header: m.Header, body: m.Data, reader: r, ackTo: m.Reply,
 		connection: r.connection, mark: mta.Mark{Stream: r.streamID, Sequence: meta.Sequence.Stream},
+		queued: meta.Timestamp, redelivery: meta.NumDelivered > 1,
 	}
 	r.mu.Unlock()
 	if to := m.Header.Get(confirmHeader); to != "" {
@@ -76,6 +80,13 @@ func (d *Delivery) Chunk() (mta.Chunk, error) {
 
 // Mark is the message's position in the stream; zero for a request.
 func (d *Delivery) Mark() mta.Mark { return d.mark }
+
+// Queued returns when the broker received the message, by its clock; zero for a
+// request.
+func (d *Delivery) Queued() time.Time { return d.queued }
+
+// Redelivered reports whether the message was delivered before, and not acknowledged.
+func (d *Delivery) Redelivered() bool { return d.redelivery }
 
 // Body returns the bytes as received.
 func (d *Delivery) Body() []byte { return d.body }

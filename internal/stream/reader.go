@@ -157,6 +157,21 @@ func (r *Reader) owns() bool {
 // Pending counts the messages that are not delivered yet, and those delivered
 // and not acknowledged. An acknowledgement takes a moment to be counted.
 func (r *Reader) Pending(ctx context.Context) (queued, unacknowledged uint64, err error) {
+	s, err := r.State(ctx)
+	return s.Pending, s.Unacknowledged, err
+}
+
+// A ReaderState says what the broker knows of the reader.
+type ReaderState struct {
+	Consumer       string // its name at the broker
+	Pending        uint64 // messages that are not delivered yet
+	Unacknowledged uint64 // delivered and not acknowledged
+	Redelivered    uint64 // of these, delivered more than once
+	AckFloor       uint64 // the sequence of the stream up to which all is acknowledged
+}
+
+// State asks the broker for the state of the reader.
+func (r *Reader) State(ctx context.Context) (ReaderState, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	r.mu.Lock()
@@ -164,9 +179,9 @@ func (r *Reader) Pending(ctx context.Context) (queued, unacknowledged uint64, er
 	r.mu.Unlock()
 	info, err := consumer.Info(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("stream: pending: %w", err)
+		return ReaderState{}, fmt.Errorf("stream: state of the reader: %w", err)
 	}
-	return info.NumPending, uint64(info.NumAckPending), nil
+	return ReaderState{info.Name, info.NumPending, uint64(info.NumAckPending), uint64(info.NumRedelivered), info.AckFloor.Stream}, nil
 }
 
 // Drained reports whether all messages of the stream are acknowledged. It may

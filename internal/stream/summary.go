@@ -347,6 +347,8 @@ type QueueState struct {
 	Bytes    uint64
 	MaxBytes int64
 	Oldest   time.Duration // age of the oldest message, by the broker's clock; 0 if there is none
+
+	FirstSequence, LastSequence uint64
 }
 
 // Queue asks the broker what is in the stream. A stream that does not exist yet is
@@ -360,7 +362,8 @@ func (c *Conn) Queue(ctx context.Context) (QueueState, error) {
 		return QueueState{}, wrap("look up stream "+Name, err)
 	}
 	info := s.CachedInfo()
-	q := QueueState{Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes}
+	q := QueueState{Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+		FirstSequence: info.State.FirstSeq, LastSequence: info.State.LastSeq}
 	if q.Messages > 0 && !info.TimeStamp.IsZero() {
 		q.Oldest = max(0, info.TimeStamp.Sub(info.State.FirstTime))
 	}

@@ -33,7 +33,7 @@ type Options struct {
 	Hosts []string // names by which browsers elsewhere reach it; nil: this machine only
 
 	Files fs.FS    // where the files of the page are
-	Index string   // the file of "/"
+	Index string   // the file of "/"; "": there is no page, only Data
 	Names []string // the other files, each at "/" and its name
 
 	Events  *Hub                                       // GET /events
@@ -158,6 +158,9 @@ func isHost(name string) bool {
 
 // readFiles reads all files of the page, and puts the token into the first.
 func (s *Server) readFiles() error {
+	if s.options.Index == "" {
+		return nil
+	}
 	for _, name := range append([]string{s.options.Index}, s.options.Names...) {
 		content, err := fs.ReadFile(s.options.Files, name)
 		if err != nil {
