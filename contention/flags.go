@@ -46,6 +46,13 @@ SQLite does not queue its waiters on Linux: with a busy timeout each waiter poll
 single writer of queued and confirmed is a separate process, which also embeds the broker.
 `
 
+// pageManual is about --http.
+const pageManual = `Live page (--http): the lanes grow while the trials run. It stays until Ctrl-C. "Run again" runs what was
+typed again, and writes the result again. Only this machine can open it; --http-host NAME lets others,
+who then see it without a login: over ssh -L that is not needed.
+
+`
+
 const formatsManual = `JSON (--format json, or --output FILE.json): one document,
   {"version":1,"command":"","about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
   "findings":[]}
@@ -132,7 +139,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.DurationVar(&v.deadline, "deadline", 0, "end a trial after `TIME` (default: all its tasks, and a minute)")
 	f.StringVar(&c.dir, "dir", "var", "`DIR` for the databases of the trials: the disk matters")
 	f.Advanced("rows-per-transaction", "sync", "offered", "deadline", "dir", "trace")
-	f.Manual("Strategies:\n" + report.Manual() + strategiesManual + "\n" + formatsManual)
+	f.Manual("Strategies:\n" + report.Manual() + strategiesManual + "\n" + pageManual + formatsManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err
 	}

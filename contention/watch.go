@@ -48,6 +48,10 @@ The WAL: a checkpoint copies its frames (pages) into the database file, oldest f
 first frame that is newer than the snapshot of a reader. That reader pins the frames from there on,
 and the WAL grows until it ends.
 
+--http ADDRESS shows the recording on a live page: a lane for each process that holds a lock or has the
+file open, the size of the WAL and how much of it is pinned. Only this machine can open it, unless
+--http-host NAME says under which name others reach it; it has no login.
+
 --record FILE keeps at least the newest 10,000 holds of 100 ms or more, as many shorter ones, and the
 size of the WAL. It replaces the file every 10 s. The schema is that of a recording of contention
 --format json; each lane is a process, and time 0 is "zero".
