@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -36,6 +38,7 @@ func TestCompose(t *testing.T) {
 		c := newProject(t, image)
 		t.Run("up", func(t *testing.T) { rowsFlow(t, c.in(t)) })
 		t.Run("page", func(t *testing.T) { pageShows(t, c.in(t)) })
+		t.Run("metrics", func(t *testing.T) { metricsAnswer(t, c.in(t)) })
 		t.Run("secrets", func(t *testing.T) { nothingShows(t, c.in(t)) })
 		t.Run("own file", func(t *testing.T) { ownFile(t, c.in(t)) })
 		t.Run("producers", func(t *testing.T) { manyProducers(t, c.in(t)) })
@@ -90,6 +93,39 @@ func pageShows(t *testing.T, c *project) {
 	page.Wait(`map.dataset.circles == 72 && document.querySelectorAll("#rejects li").length == 5`)
 	writer := c.inspect(c.container("consumer"), "{{.Config.Hostname}}")
 	page.Wait(fmt.Sprintf(`writer.innerText.includes(%q) && verdict.innerText.includes("agree")`, writer))
+}
+
+// metricsAnswer: the consumer shows its metrics within the network of the project, and
+// only under its own name.
+func metricsAnswer(t *testing.T, c *project) {
+	address := c.inspect(c.container("consumer"), "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}") + ":8092"
+	get := func(host, path string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.Status + "\n" + string(body)
+	}
+	for path, want := range map[string]string{
+		"/metrics": "\nturnstile_rows_total{outcome=\"stored\"} 1995\n", "/readyz": "200 OK\nconsuming\n", "/healthz": "200 OK\nconsuming\n",
+	} {
+		if got := get("consumer:8092", path); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	if got := get("evil.example", "/metrics"); !strings.HasPrefix(got, "403") {
+		t.Errorf("another host: %s", got)
+	}
 }
 
 // nothingShows: no password is in the image, on a command line, in the
