@@ -132,7 +132,7 @@ func TestMeasures(t *testing.T) {
 	pacedRates = []int{50}
 	dir := t.TempDir()
 	var out, log bytes.Buffer
-	args := []string{"--only", "load,stored,queue,paced", "--rows", "500", "--rounds", "1", "--quick", "--dir", dir, "--format", "json"}
+	args := []string{"--only", "load,stored,queue,page,paced", "--rows", "500", "--rounds", "1", "--quick", "--dir", dir, "--format", "json"}
 	if err := run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &log}); err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
@@ -140,7 +140,7 @@ func TestMeasures(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Comparisons) != 3 || len(r.Tables) != 1 || len(r.Targets) < 4 || len(r.Machine) == 0 {
+	if len(r.Comparisons) != 4 || len(r.Tables) != 1 || len(r.Targets) < 4 || len(r.Machine) == 0 {
 		t.Fatalf("got %s", &out)
 	}
 	for _, m := range r.Comparisons[0].Ways {

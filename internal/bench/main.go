@@ -35,6 +35,7 @@ stored  a file that is stored: consumer verify, and loading it again
 memory  the peak memory of the pipeline's processes by the size of the file
 queue   how many rows fit into a GiB of the queue
 paced   producer --rate: is the pace held, and when is a row visible in SQLite
+page    the pipeline with and without consumer page: CPU seconds of the consumer
 lab     contention with 16 processes: confirmed against the direct strategies
 
 A ratio is a way's seconds, divided by those of the first way in the same round.
@@ -59,6 +60,7 @@ var parts = []struct {
 	{"memory", (*bench).memory},
 	{"queue", (*bench).queue},
 	{"paced", (*bench).paced},
+	{"page", (*bench).page},
 	{"lab", (*bench).lab},
 }
 

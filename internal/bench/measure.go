@@ -111,8 +111,14 @@ func (b *bench) load(ctx context.Context) error {
 // does. The clock runs from the start of consumer and producer until the
 // consumer has closed the database.
 func (b *bench) pipeline(ctx context.Context, file, dir string, rows int) (s sample, err error) {
+	return b.pipelineBeside(ctx, file, dir, rows, func(_, _ string, run func() error) error { return run() })
+}
+
+// pipelineBeside is pipeline, run by a function that gets the broker's address and
+// the database.
+func (b *bench) pipelineBeside(ctx context.Context, file, dir string, rows int, beside func(address, db string, run func() error) error) (s sample, err error) {
 	db := filepath.Join(dir, "rides.db")
-	broker, err := b.withBroker(ctx, dir, func(address string) error {
+	run := func(address string) error {
 		began := time.Now()
 		consumer, err := b.start(ctx, "", "consumer", "--server", address, "--db", db)
 		if err != nil {
@@ -123,6 +129,9 @@ func (b *bench) pipeline(ctx context.Context, file, dir string, rows int) (s sam
 		s.seconds = time.Since(began).Seconds()
 		s.processes = []usage{producer, u}
 		return errors.Join(err, stopErr)
+	}
+	broker, err := b.withBroker(ctx, dir, func(address string) error {
+		return beside(address, db, func() error { return run(address) })
 	})
 	s.processes = append(s.processes, broker)
 	if err != nil {

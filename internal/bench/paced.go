@@ -55,7 +55,8 @@ func (b *bench) paced(ctx context.Context) error {
 
 // pacedRound runs consumer and producer, and returns the figures of the table.
 func (b *bench) pacedRound(ctx context.Context, file, dir, address string, rate int) (row []float64, err error) {
-	nc, err := nats.Connect(address)
+	// A broker is healthy a moment before it lets clients in.
+	nc, err := nats.Connect(address, nats.RetryOnFailedConnect(true), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}
