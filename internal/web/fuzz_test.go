@@ -2,9 +2,11 @@ package web
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -28,6 +30,7 @@ func FuzzServer(f *testing.F) {
 	f.Add("GET", "/", "localhost", "", "", "", "")
 	f.Add("POST", "/act", "localhost:1", "http://localhost:1", s.token, "same-origin", "")
 	f.Add("GET", "/events", "[::1]:99", "", "", "none", "abc-18446744073709551615")
+	f.Add("GET", "/", "evil.example", "", "", "", "")
 	f.Add("GET", "/../secret.txt", "evil.example", "null", "", "cross-site", "")
 	f.Fuzz(func(t *testing.T, method, path, host, origin, token, site, last string) {
 		// A stream of events ends when the client has gone.
@@ -43,6 +46,12 @@ func FuzzServer(f *testing.F) {
 		if acted && (method != http.MethodPost || token != s.token || origin == "" || !s.knownHost(host)) {
 			t.Errorf("acted on %s %q of host %q, origin %q", method, path, host, origin)
 		}
+		if w.Code < 300 && !ownHost(host) {
+			t.Errorf("host %q was answered: %d", host, w.Code)
+		}
+		if w.Code < 300 && method != http.MethodGet && method != http.MethodHead && !acted {
+			t.Errorf("%s was answered: %d", method, w.Code)
+		}
 		if w.Code >= 500 {
 			t.Errorf("%s %q: status %d", method, path, w.Code)
 		}
@@ -50,4 +59,14 @@ func FuzzServer(f *testing.F) {
 			t.Errorf("%s %q: no Content-Security-Policy", method, path)
 		}
 	})
+}
+
+// ownHost says in its own way what a page of this machine answers to.
+func ownHost(host string) bool {
+	name := strings.ToLower(host)
+	if i := strings.LastIndexByte(name, ':'); i >= 0 && net.ParseIP(name) == nil && !strings.HasSuffix(name, "]") {
+		name = name[:i]
+	}
+	name, _, _ = strings.Cut(strings.Trim(name, "[]"), "%")
+	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }

@@ -140,7 +140,7 @@ function drawLane(r, l, top, p) {
   }
   c.globalAlpha = .35
   run(i => worst(out, i) < QUEUE ? 0 : out[i * STATES + BLOCKS] >= .1 ? BLOCKS : out[i * STATES + HOLDS] >= .1 ? HOLDS : 0, bar)
-  c.globalAlpha = 1
+  c.globalAlpha = /^wal-(read|checkpoint)$/.test(l.lock.get(0)) ? .4 : 1 // it blocks nobody
   run(i => worst(out, i), bar)
   c.fillStyle = palette.fg
   c.globalAlpha = .55

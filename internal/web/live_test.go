@@ -10,6 +10,28 @@ import (
 	"turnstile/internal/web/webtest"
 )
 
+// The legend of a watch names what a watch can see: an observer sees no waits.
+func TestLegendOfAWatch(t *testing.T) {
+	hub := NewHub()
+	s, err := NewLabServer(Options{Addr: "127.0.0.1:0", Events: hub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, s)
+	page := webtest.Open(t, s.URL())
+	for source, want := range map[string]string{
+		"watch": "holds the lock|not over at the end|reads, or copies the WAL: blocks no writer",
+		"trial": "holds the lock|holds it while others wait|waits for SQLite's lock|waits for the queue, its turn or its commit|works|" +
+			"works while it holds the lock|SQLite's error, with its code|not over at the end",
+	} {
+		r := report.Recording{Version: 1, Source: source, Title: "direct", Lanes: []report.Lane{}, Notes: []report.Note{}, Series: []report.Series{}}
+		if err := hub.Replace("recording", NewRecordingMessage(1, false, r)); err != nil {
+			t.Fatal(err)
+		}
+		page.Wait(`[...legend.children].filter(li => li.offsetParent).map(li => li.textContent).join("|") === "` + want + `"`)
+	}
+}
+
 // An event that is open at the end of a part goes on in the next one: the parts of
 // a recording make the recording.
 func TestPartsMakeTheWhole(t *testing.T) {

@@ -155,7 +155,9 @@ function show(m) {
       return
     case "progress": $("progress").textContent = m.text; return
     case "question": return ask(m.question)
-    case "recording": return addRecording(m)
+    case "recording":
+      document.body.classList.toggle("watch", m.recording.source === "watch")
+      return addRecording(m)
     case "scene": return addScene(m.scene)
     case "status":
       $("status").hidden = !m.text
@@ -171,7 +173,7 @@ function show(m) {
 }
 
 for (const state of [HOLDS, BLOCKS, LOCK, QUEUE, WORKS]) add($("legend"), "li", TONES[state], NAMES[state])
-for (const [tone, text] of [["edge", "works while it holds the lock"], ["cross", "SQLite's error, with its code"], ["hatched", "not over when time ran out"]]) add($("legend"), "li", tone, text)
+for (const [tone, text] of [["edge", "works while it holds the lock"], ["cross", "SQLite's error, with its code"], ["hatched", "not over at the end"], ["calm", "reads, or copies the WAL: blocks no writer"]]) add($("legend"), "li", tone, text)
 $("zoom-in").onclick = () => zoomBy(.5)
 $("zoom-out").onclick = () => zoomBy(2)
 $("zoom-all").onclick = () => look(0, Infinity)

@@ -15,7 +15,7 @@ function tell(r, { lane, event: i }) {
     parts.push(`held the lock for ${time(held, 3)}` + (works ? `, ${time(works, 3)} of it to work` : ""))
   }
   if (!parts.length) parts.push(`worked ${time(lane.end[i] - lane.start(i), 3)}`)
-  if (lane.open[i]) parts.push("was not over when time ran out")
+  if (lane.open[i]) parts.push("was not over at the end")
   else if (lane.code[i]) parts.push(`failed with ${codeName(lane.code[i])} (${lane.code[i]})`)
   return `${laneName(lane)}${rows && ", " + rows}: ${parts.join("; ")}.`
 }
