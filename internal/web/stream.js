@@ -409,13 +409,12 @@ function drawTrace() {
   c.clearRect(0, 0, w, h);
   const end = model.tick.at, x = (at) => w - (end - at) / HISTORY * w;
   const most = Math.max(10, ...model.trace.map((p) => p.messages)), top = 14;
-  c.fillStyle = colours.red;
-  model.trace.forEach((p, i) => {
-    if (p.alive) return;
-    const to = model.trace[i + 1]?.at ?? end;
-    c.globalAlpha = 0.25;
-    c.fillRect(x(p.at), 0, Math.max(1, x(to) - x(p.at)), h);
-  });
+  c.fillStyle = colours.red; c.globalAlpha = 0.25;
+  let since = null; // no writer
+  for (const p of [...model.trace, { at: end, alive: true }]) {
+    if (!p.alive) since ??= p.at;
+    else if (since !== null) { c.fillRect(x(since), 0, Math.max(1, x(p.at) - x(since)), h); since = null; }
+  }
   c.globalAlpha = 0.45; c.fillStyle = colours.blue;
   c.beginPath(); c.moveTo(x(model.trace[0]?.at ?? end), h);
   for (const p of model.trace) c.lineTo(x(p.at), h - p.messages / most * (h - top));
