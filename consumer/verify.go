@@ -29,12 +29,16 @@ only reads and may run beside a consumer. Exit status 1 if a file is not proved.
 const verifyManual = `
 The JSON document:
   {"ok", "interrupted", "files": [{"file", "source", "records", "stored",
-   "rejected", "missing", "differs", "extra", "blank"}],
+   "rejected", "missing", "first_missing_line", "missing_because",
+   "queue_asked", "queued_messages", "differs", "extra", "blank"}],
    "differences": [{"file", "line", "kind", "column", "in_file", "in_db"}]}
 records = stored + rejected + missing + differs, without header and blank
 records. kind is missing (the record is in the file only), differs (the database
 has another row at that line) or extra (the row is in the database only).
-differences has the first 10.
+differences has the first 10. missing_because is "" if nothing is missing, queued
+(messages of the data set are in the queue), "not sent" (nothing is stored from the
+first missing line on) or lost (later lines are stored); queue_asked is false if no
+broker answered.
 `
 
 // maxDifferences is how many differences the result names.
@@ -44,6 +48,7 @@ type verifyConfig struct {
 	files  []string
 	db     string
 	input  mta.FileOptions
+	server *cli.Server // asked for missing rows; nil: is not
 	result *cli.Result
 }
 
@@ -62,9 +67,14 @@ type fileProof struct {
 	Stored   int64  `json:"stored"`
 	Rejected int64  `json:"rejected"`
 	Missing  int64  `json:"missing"`
-	Differs  int64  `json:"differs"`
-	Extra    int64  `json:"extra"`
-	Blank    int64  `json:"blank"`
+	// Of missing records: the first line, why, and how many messages are queued.
+	FirstMissing   int64         `json:"first_missing_line"`
+	MissingBecause missingReason `json:"missing_because"`
+	QueueAsked     bool          `json:"queue_asked"`
+	Queued         uint64        `json:"queued_messages"`
+	Differs        int64         `json:"differs"`
+	Extra          int64         `json:"extra"`
+	Blank          int64         `json:"blank"`
 }
 
 func (p fileProof) ok() bool { return p.Missing == 0 && p.Differs == 0 && p.Extra == 0 }
@@ -84,8 +94,9 @@ func verify(ctx context.Context, args []string, env cli.Env) error {
 	c := verifyConfig{}
 	f.StringVar(&c.db, "db", defaultDatabase, "the database `FILE`")
 	c.result = f.ResultFlags("text", "json")
+	c.server = f.ServerFlags()
 	inputFlags(f, &c.input)
-	f.Advanced("columns", "delimiter", "from-line")
+	f.Advanced("columns", "delimiter", "from-line", "server")
 	if done, err := f.Parse(args, env); done || err != nil {
 		return err
 	}
@@ -110,17 +121,16 @@ func verify(ctx context.Context, args []string, env cli.Env) error {
 
 // proofError adds a hint to the failure. The result itself describes it.
 func proofError(p proofReport) error {
-	var missing, differs int64
-	for _, f := range p.Files {
-		missing += f.Missing
-		differs += f.Differs + f.Extra
-	}
 	hint := ""
-	switch {
-	case missing > 0:
-		hint = "if the rows are still in the queue, store them with: consumer --until-drained"
-	case differs > 0:
-		hint = "if this file is another data set than the stored one, name it: --source NAME"
+	for _, f := range p.Files {
+		switch {
+		case f.Missing > 0:
+			return cli.WithHint(cli.ErrFailed, missingHint(f))
+		case f.Differs > 0:
+			hint = "if this file is another data set than the stored one, name it: --source NAME; if it is the new version: consumer rejects --help"
+		case f.Extra > 0:
+			hint = "if this file is another data set than the stored one, name it: --source NAME"
+		}
 	}
 	return cli.WithHint(cli.ErrFailed, hint)
 }
@@ -155,6 +165,9 @@ func prove(ctx context.Context, c verifyConfig, env cli.Env, log *slog.Logger) (
 		room := maxDifferences - len(report.Differences)
 		report.Differences = append(report.Differences, differences[:min(room, len(differences))]...)
 	}
+	if err == nil && c.server != nil {
+		err = explainMissing(ctx, report.Files, db, c.server)
+	}
 	return report, errors.Join(err, db.Close())
 }
 
@@ -179,7 +192,7 @@ func proveFile(ctx context.Context, c verifyConfig, name string, db *store.Reade
 	}
 	proof := fileProof{
 		File: filepath.ToSlash(name), Source: file.Source(), Records: v.Records, Stored: v.Stored, Rejected: v.Rejected,
-		Missing: v.Missing, Differs: v.Differs, Extra: v.Extra, Blank: batches.blank,
+		Missing: v.Missing, FirstMissing: v.FirstMissing, Differs: v.Differs, Extra: v.Extra, Blank: batches.blank,
 	}
 	var differences []difference
 	for _, d := range v.Differences {
@@ -201,6 +214,9 @@ func writeProof(w io.Writer, db string, p proofReport) error {
 	}
 	for _, d := range p.Differences {
 		lines = append(lines, describe(d)...)
+	}
+	for _, f := range p.Files {
+		lines = append(lines, describeMissing(f)...)
 	}
 	if more := p.unequalLines() - int64(len(p.Differences)); more > 0 {
 		lines = fmt.Appendf(lines, "     and %s more\n", formatCount(more))

@@ -118,6 +118,9 @@ func (m *model) judge(source string, parts []mta.Part) (v Verdict) {
 			v.Rejected++
 		default:
 			v.Missing++
+			if v.FirstMissing == 0 || line < v.FirstMissing {
+				v.FirstMissing = line
+			}
 		}
 	}
 	for _, p := range parts {

@@ -53,6 +53,22 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 // Close closes the database.
 func (r *Reader) Close() error { return r.db.Close() }
 
+// LastLine returns the last line of a source that is stored, as a ride or as a
+// reject, or 0.
+func (r *Reader) LastLine(ctx context.Context, source string) (line int64, err error) {
+	err = r.db.QueryRowContext(ctx, `SELECT max(
+			ifnull((SELECT max(id) & 0xffffffff FROM ride WHERE id BETWEEN s.id << 32 AND s.id << 32 | 0xffffffff), 0),
+			ifnull((SELECT max(max(line, last)) FROM reject WHERE source = s.id), 0))
+		FROM source s WHERE s.name = ?`, source).Scan(&line)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store: last line of %s: %w", source, err)
+	}
+	return line, nil
+}
+
 // A Reject is a record that is not stored as a ride.
 type Reject struct {
 	Source     string

@@ -23,8 +23,10 @@ type Verdict struct {
 	Stored   int64 // with equal content
 	Rejected int64 // stored as a reject, byte for byte
 	Missing  int64 // stored neither as a ride nor as a reject
-	Differs  int64 // a ride with other content is stored at that line
-	Extra    int64 // rides stored at lines where the file has no record
+	// FirstMissing is the first line of a missing record, or 0.
+	FirstMissing int64
+	Differs      int64 // a ride with other content is stored at that line
+	Extra        int64 // rides stored at lines where the file has no record
 
 	Differences []Difference // the first ones
 }
@@ -293,6 +295,9 @@ func (v *verifier) addMissing(r mta.Reject, from, last int64) {
 		return
 	}
 	v.verdict.Missing += last - from + 1
+	if v.verdict.FirstMissing == 0 || from < v.verdict.FirstMissing {
+		v.verdict.FirstMissing = from
+	}
 	for ; from <= last && len(v.verdict.Differences) < maxDifferences; from++ {
 		text := string(r.Record)
 		v.addDifference(Difference{Line: from, Kind: "missing", InFile: &text})

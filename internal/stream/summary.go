@@ -369,3 +369,20 @@ func (c *Conn) Queue(ctx context.Context) (QueueState, error) {
 	}
 	return q, nil
 }
+
+// Queued returns how many messages of a source are in the stream. Messages that are
+// stored are in it until they are purged, a few times a second.
+func (c *Conn) Queued(ctx context.Context, source string) (messages uint64, err error) {
+	s, err := c.lookUpStream(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, wrap("look up stream "+Name, err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(Subject(source)))
+	if err != nil {
+		return 0, wrap("messages of "+source, err)
+	}
+	return info.State.Subjects[Subject(source)], nil
+}
