@@ -199,6 +199,31 @@ func TestReportByKeyboard(t *testing.T) {
 	}
 }
 
+// The mouse, and two fingers, move through the time; a click tells.
+func TestReportByMouseAndTouch(t *testing.T) {
+	p := openReport(t, savedRun(t), false)
+	type box struct{ Left, Top, Width float64 }
+	at := webtest.Eval[box](p, `(recordings.get(2).view.section.scrollIntoView({ block: "center" }), (b => ({ Left: b.left, Top: b.top, Width: b.width }))(recordings.get(2).view.canvas.getBoundingClientRect()))`)
+	x, y := at.Left+at.Width/4, at.Top+34 // in the lane of P1, which waits
+	p.Drag(x, y, x, y)
+	p.Wait(`recordings.get(2).view.sentence.textContent.startsWith("P1, row 1: waited")`)
+	const width = `(zoom ? zoom.to - zoom.from : everything().to)`
+	all := webtest.Eval[float64](p, width)
+
+	p.Wheel(x, y, -300, true)
+	p.Wait(fmt.Sprintf(width+" < .5 * %f", all))
+	near := webtest.Eval[[]float64](p, `[zoom.from, zoom.to]`)
+	p.Drag(x+200, y, x, y)
+	p.Wait(fmt.Sprintf(`zoom.from > %f`, near[0]+0.1*(near[1]-near[0])))
+	if got, want := webtest.Eval[float64](p, width), near[1]-near[0]; math.Abs(got-want) > 0.001*want {
+		t.Errorf("a drag changed the width of what is seen from %.0f to %.0f", want, got)
+	}
+	p.Pinch(x-40, x+40, y, x-120, x+120)
+	p.Wait(fmt.Sprintf(width+" < .6 * %f", near[1]-near[0]))
+	p.Click("#zoom-all")
+	p.Wait(`!zoom && $("zoom-all").disabled`)
+}
+
 // Nothing is wider than a phone, in both themes.
 func TestReportOnAPhone(t *testing.T) {
 	r := savedRun(t)

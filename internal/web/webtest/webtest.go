@@ -18,6 +18,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -213,6 +214,55 @@ func (p *Page) Key(keys string) {
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Drag presses the mouse at one place, moves it in steps to another and lets it go.
+func (p *Page) Drag(fromX, fromY, toX, toY float64) {
+	p.t.Helper()
+	p.mouse(input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMousePressed, X: fromX, Y: fromY, Button: input.MouseButtonLeft, Buttons: 1, ClickCount: 1})
+	const steps = 4
+	for i := 1.0; i <= steps; i++ {
+		x, y := fromX+(toX-fromX)*i/steps, fromY+(toY-fromY)*i/steps
+		p.mouse(input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: x, Y: y, Button: input.MouseButtonLeft, Buttons: 1})
+	}
+	p.mouse(input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseReleased, X: toX, Y: toY, Button: input.MouseButtonLeft, ClickCount: 1})
+}
+
+// Wheel turns the mouse wheel, by so many pixels, with or without Ctrl.
+func (p *Page) Wheel(x, y, by float64, ctrl bool) {
+	p.t.Helper()
+	event := input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseWheel, X: x, Y: y, DeltaX: 1e-9, DeltaY: by} // 0 is left out, and then refused
+	if ctrl {
+		event.Modifiers = 2
+	}
+	p.mouse(event)
+}
+
+func (p *Page) mouse(event input.DispatchMouseEventParams) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, input.DispatchMouseEvent, event)
+		return err
+	}))
+}
+
+// Pinch puts two fingers on the page, at the same height, and moves them apart.
+func (p *Page) Pinch(x1, x2, y, toX1, toX2 float64) {
+	p.t.Helper()
+	fingers := func(x1, x2 float64) []*input.TouchPoint {
+		return []*input.TouchPoint{{X: x1, Y: y, ID: new(1.0)}, {X: x2, Y: y, ID: new(2.0)}}
+	}
+	for _, event := range []input.DispatchTouchEventParams{
+		{Type: input.DispatchTouchEventTypeTouchStart, TouchPoints: fingers(x1, x2)},
+		{Type: input.DispatchTouchEventTypeTouchMove, TouchPoints: fingers((x1+toX1)/2, (x2+toX2)/2)},
+		{Type: input.DispatchTouchEventTypeTouchMove, TouchPoints: fingers(toX1, toX2)},
+		{Type: input.DispatchTouchEventTypeTouchEnd, TouchPoints: []*input.TouchPoint{}},
+	} {
+		p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+			_, err := cdp.Call(ctx, tab, input.DispatchTouchEvent, event)
+			return err
+		}))
+	}
 }
 
 // Eval evaluates a JavaScript expression. A promise is waited for.
