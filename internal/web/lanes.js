@@ -38,6 +38,7 @@ function drawAll() {
   const { from, to } = zoom || everything()
   for (const id of ["legend", "zoom", "hint"]) $(id).hidden = !all.length
   $("zoom-all").disabled = !zoom
+  legend(all)
   const names = nameWidth(all)
   for (const r of all) {
     const key = [names, from, to, view(r).canvas.clientWidth, scheme.matches, r.selected && [r.selected.lane.process, r.selected.event]].join()
@@ -51,6 +52,17 @@ let palette = {}
 function colours() {
   const style = getComputedStyle(document.documentElement)
   for (const name of ["fg", "muted", "line", "card", "green", "amber", "red", "blue", "grey", "mark"]) palette[name] = style.getPropertyValue("--" + name).trim()
+}
+
+// legend explains what there is, and nothing else.
+function legend(all) {
+  const seen = new Set()
+  for (const r of all) for (const l of r.lanes) {
+    for (const b of l.blocks) b.sums.forEach((v, state) => v && seen.add(TONES[state]))
+    for (const i of l.marks) { if (l.code[i]) seen.add("cross"); if (l.open[i]) seen.add("hatched") }
+    if (l.n && l.task[0] > 0 && l.begun[0] >= 0 && l.wants[0] - l.ready[0] < l.task[0]) seen.add("edge")
+  }
+  for (const li of $("legend").children) li.hidden = !seen.has(li.className)
 }
 
 // nameWidth returns the room for the names of lanes: the same everywhere, so that
@@ -112,7 +124,7 @@ function axis(r, { c, left, columns, from, to, x, height, width, narrow }) {
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const px = Math.round(left + x(at)) + .5
     c.beginPath(); c.moveTo(px, AXIS - 5); c.lineTo(px, height); c.stroke()
-    const text = r.source === "watch" ? clock(r.zero + at / 1000) : axisTime(at, step)
+    const text = r.source === "watch" ? clock(r.zero + at / 1000, step) : axisTime(at, step)
     if (px + c.measureText(text).width < width) c.fillText(text, px + 3, 12)
   }
 }

@@ -33,7 +33,7 @@ func WriteReport(w io.Writer, r report.Report, predict bool) error {
 
 // WriteRecording writes the page of a recording of watch.
 func WriteRecording(w io.Writer, r *report.Recording, command string) error {
-	return writePage(w, labPage, []any{NewConfigMessage(r.Title, command, "", nil), NewRecordingMessage(1, false, *r)})
+	return writePage(w, labPage, []any{NewConfigMessage(r.Title, command, "", nil), NewRecordingMessage(1, false, *r), NewResultMessage(r.Summary())})
 }
 
 // WriteScenes writes the page of scenes.

@@ -94,7 +94,7 @@ function time(us, digits) {
   return (n >= 100 && unit === " ms" ? Math.round(n).toLocaleString("en") : +n.toPrecision(digits || (n < 10 ? 2 : 3))) + unit
 }
 const axisTime = (at, step) => step >= 1e6 || at >= 1e6 ? +(at / 1e6).toFixed(6) + " s" : step >= 1000 || !at ? +(at / 1000).toFixed(3) + " ms" : +at.toFixed(1) + " µs"
-const clock = ms => new Date(ms).toLocaleTimeString([], { hour12: false })
+const clock = (ms, step) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", fractionalSecondDigits: step < 1e4 ? 3 : step < 1e6 ? 1 : undefined })
 const bytes = n => n >= 1 << 20 ? (n / (1 << 20)).toFixed(1) + " MiB" : n >= 1024 ? (n / 1024).toFixed(1) + " KiB" : n + " B"
 const niceStep = least => { for (let unit = 1; ; unit *= 10) for (const n of [1, 2, 5]) if (n * unit >= least) return n * unit }
 const CODES = { 1: "SQLITE_ERROR", 5: "SQLITE_BUSY", 6: "SQLITE_LOCKED", 261: "SQLITE_BUSY_RECOVERY", 517: "SQLITE_BUSY_SNAPSHOT", 773: "SQLITE_BUSY_TIMEOUT" }

@@ -447,3 +447,32 @@ func TestReportPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A recording of watch says who held a lock longest.
+func TestRecordingPage(t *testing.T) {
+	hold := func(at, held time.Duration, lock string) report.Event {
+		return report.Event{Ready: at, Wants: at, Begun: at, Released: at + held, End: at + held, Lock: lock}
+	}
+	r := &report.Recording{
+		Version: report.RecordingVersion, Source: "watch", Title: "watch app.db", Zero: time.UnixMilli(0), Series: []report.Series{{
+			Name: "wal_bytes", At: []time.Duration{0, time.Second}, Values: []int64{4152, 1 << 20},
+		}},
+		Lanes: []report.Lane{
+			{Process: "7", Command: "python3 import.py", Events: []report.Event{hold(0, 100*time.Millisecond, "reserved"), hold(time.Second, 700*time.Millisecond, "exclusive")}},
+			{Process: "8 read", Command: "sqlite3", Events: []report.Event{hold(0, 2*time.Second, "shared")}},
+		},
+		Notes: []report.Note{{At: time.Second, Kind: "alert", Text: hostile}},
+	}
+	p := openFile(t, func(b *bytes.Buffer) error { return WriteRecording(b, r, "contention report night.json") })
+	p.Wait(`recordings.size && sorted().every(r => r.key)`)
+	want := "Process 7 python3 import.py held a lock longest, for 0.70 s without a pause."
+	if got := untie(webtest.Eval[string](p, `$("headline").textContent`)); got != want {
+		t.Errorf("headline %q, want %q", got, want)
+	}
+	if got := webtest.Eval[string](p, `[...$("legend").children].filter(li => !li.hidden).map(li => li.textContent).join()`); got != "holds the lock" {
+		t.Errorf("the legend explains %q", got)
+	}
+	if got := webtest.Eval[string](p, `recordings.get(1).view.note.textContent + window.ran`); !strings.HasSuffix(got, hostile+"undefined") {
+		t.Errorf("note %q", got)
+	}
+}

@@ -35,6 +35,30 @@ func (r Report) Summary() Summary {
 	return s
 }
 
+// Summary returns the summary of a recording of watch: a headline.
+func (r *Recording) Summary() Summary {
+	s := Report{}.Summary()
+	s.Headline = r.headline()
+	return s
+}
+
+// headline names the longest hold that others may have had to wait for.
+func (r *Recording) headline() string {
+	var who string
+	var longest time.Duration
+	for _, lane := range r.Lanes {
+		for _, e := range lane.Events {
+			if reads := e.Lock == "shared" || e.Lock == "wal-read"; !reads && e.Held() > longest {
+				who, longest = laneTitle(lane), e.Held()
+			}
+		}
+	}
+	if who == "" {
+		return "Nobody was seen to hold a lock that blocks writers."
+	}
+	return fmt.Sprintf("Process %s held a lock longest, for %s without a pause.", who, roundTime(longest))
+}
+
 // headline says what happened in the trial that lost the most rows, else in
 // the one with the longest wait.
 func headline(trials []Trial) string {
