@@ -287,20 +287,27 @@ func TestVerboseSaysWhatEachProcessDoes(t *testing.T) {
 }
 
 // TestSavedResultIsShownAgain: --output FILE.json is JSON, report shows the same
-// text, and its trace is that of the run.
+// text, and its trace and its page are those of the run.
 func TestSavedResultIsShownAgain(t *testing.T) {
 	t.Parallel()
 	first := command(t, "--rows", "2", "--processes", "2", "--task", "5ms", "--strategies", "direct,confirmed",
-		"--output", "result.json", "--trace", "traces/run.json")
+		"--output", "result.json", "--trace", "traces/run.json", "--html", "pages/run.html")
 	text, err := first.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := command(t, "report", "result.json", "--trace", "again.json")
+	again := command(t, "report", "result.json", "--trace", "again.json", "--html", "again.html")
 	again.Dir = first.Dir
 	out, err := again.CombinedOutput()
 	if err != nil || !bytes.Equal(out, text) {
 		t.Errorf("%v: shows\n%s\nnot\n%s", err, out, text)
+	}
+	page, err := os.ReadFile(filepath.Join(first.Dir, "pages", "run.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(filepath.Join(first.Dir, "again.html")); err != nil || !bytes.Equal(kept, page) {
+		t.Errorf("the page of the saved result differs: %d and %d bytes, %v", len(kept), len(page), err)
 	}
 	run, err := os.ReadFile(filepath.Join(first.Dir, "traces", "run.json"))
 	if err != nil {

@@ -39,7 +39,7 @@ func TestSceneAll(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "scenes.json")
 	out, errs, status := runScene(t.Context(), "all", "--format", "json", "--dir", filepath.Join(dir, "var"), "--output", file,
-		"--trace", filepath.Join(dir, "traces", "all.json"))
+		"--trace", filepath.Join(dir, "traces", "all.json"), "--html", filepath.Join(dir, "all.html"))
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, stderr %s", status, errs)
 	}
@@ -53,6 +53,9 @@ func TestSceneAll(t *testing.T) {
 	}
 	if trace, err := os.ReadFile(filepath.Join(dir, "traces", "all.json")); err != nil || !json.Valid(trace) || !bytes.Contains(trace, []byte("deadlock 1: ")) {
 		t.Errorf("%v, trace:\n%s", err, trace)
+	}
+	if page, err := os.ReadFile(filepath.Join(dir, "all.html")); err != nil || !bytes.Contains(page, []byte(`"type":"scene","scene":{"name":"deadlock"`)) {
+		t.Errorf("%v, page of %d bytes", err, len(page))
 	}
 	list, _, status := runScene(t.Context(), "list")
 	if lines := strings.Count(list, "\n"); status != 0 || lines != len(p.Scenes) || lines == 0 || p.Interrupted {

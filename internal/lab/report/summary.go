@@ -12,7 +12,7 @@ import (
 )
 
 // Summary is the report without its recordings. Its JSON has the keys of the
-// JSON document; "findings" is without the recommendation.
+// JSON document; "about" is null, and "findings" is without the recommendation.
 type Summary struct {
 	document
 	Headline       string   `json:"headline"`       // what happened, in a sentence
@@ -24,6 +24,7 @@ type Summary struct {
 // Summary returns the summary of the trials so far.
 func (r Report) Summary() Summary {
 	s := Summary{document: r.document(), Headline: headline(r.Trials), Captions: []string{}}
+	s.About = nil
 	s.Findings = append([]string{}, Findings(r.Trials)...)
 	for i, t := range r.Trials {
 		s.Trials[i].Recording = nil
