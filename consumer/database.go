@@ -88,7 +88,11 @@ func openLocked(ctx context.Context, path string, log *slog.Logger, standby *sta
 			return nil, errors.Join(err, lock.Unlock())
 		}
 		if attempt == 1 {
-			log.Warn("cannot open the database, retrying", "error", err, "hint", "find the process that locks it: contention watch "+path)
+			text := "find the process that locks it: contention watch " + path
+			if store.IsFull(err) {
+				text = "the disk is full: free some space"
+			}
+			log.Warn("cannot open the database, retrying", "error", err, "hint", text)
 		}
 		select {
 		case <-time.After(openRetryEvery):

@@ -139,10 +139,11 @@ func slowDown(r *round, rng *rand.Rand) {
 	r.link.setDelay(0)
 }
 
+// fillDisk leaves little room or none.
 func fillDisk(m *machine, rng *rand.Rand) {
-	m.disk.SetFull(true)
+	m.disk.SetRoom([...]int64{0, rng.Int64N(1 << 20)}[rng.IntN(2)])
 	pause(rng, 100, 2000)
-	m.disk.SetFull(false)
+	m.disk.SetRoom(-1)
 }
 
 // lockVariable has the path of a database that this test program locks as a

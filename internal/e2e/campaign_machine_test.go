@@ -13,7 +13,7 @@ type disk interface {
 	Unmount() error
 	PowerOn() error
 	Unsynced() int
-	SetFull(full bool)
+	SetRoom(bytes int64)
 }
 
 // A machine has the files of the broker, or those of the consumer.

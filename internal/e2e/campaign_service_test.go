@@ -28,6 +28,7 @@ type service struct {
 
 	mu    sync.Mutex
 	up    bool // it should run
+	alone int  // how often it ended by itself
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when cmd has ended
 }
@@ -83,6 +84,7 @@ func (s *service) wait(cmd *exec.Cmd, ended chan struct{}) {
 		close(s.finished)
 		return
 	}
+	s.alone++
 	fmt.Fprintf(s.log, "--- it has ended by itself: %v\n", err)
 	time.AfterFunc(100*time.Millisecond, func() {
 		s.mu.Lock()
@@ -91,6 +93,13 @@ func (s *service) wait(cmd *exec.Cmd, ended chan struct{}) {
 			s.launch()
 		}
 	})
+}
+
+// endedAlone returns how often the process has ended by itself.
+func (s *service) endedAlone() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alone
 }
 
 // signal sends a signal to the process if it runs.

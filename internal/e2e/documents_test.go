@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var documents = []string{"README.md", "ARCHITECTURE.md", "data/README.md"}
+var documents = []string{"README.md", "ARCHITECTURE.md", "SECURITY.md", "data/README.md"}
 
 func readDocument(t *testing.T, name string) string {
 	t.Helper()

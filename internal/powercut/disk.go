@@ -47,7 +47,8 @@ type Disk struct {
 	mu       sync.Mutex
 	files    map[uint64]*file // with changes that are not durable, by inode
 	cut      chan struct{}    // not nil after Cut; closed by PowerOff
-	full     bool
+	limited  bool             // room counts
+	room     int64            // bytes that files can still grow
 	rng      *rand.Rand
 	syncTime time.Duration
 }
@@ -139,12 +140,13 @@ func (d *Disk) unmount() (err error) {
 	return err
 }
 
-// SetFull makes the disk full, or gives it room: on a full disk a write that makes a
-// file longer fails with ENOSPC.
-func (d *Disk) SetFull(full bool) {
+// SetRoom leaves room for so many bytes more; a negative number lifts the limit.
+// A write that makes a file longer than there is room fails with ENOSPC. What is
+// removed or cut off gives its room back.
+func (d *Disk) SetRoom(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.full = full
+	d.limited, d.room = bytes >= 0, bytes
 }
 
 // Unsynced returns the number of bytes that were written and are not durable.

@@ -170,7 +170,7 @@ func TestWritesAfterCut(t *testing.T) {
 	f, err := os.Create(filepath.Join(mount, "file"))
 	check(t, err)
 	d.Cut()
-	written := make(chan error)
+	written := make(chan error, 1)
 	go func() {
 		_, err := f.WriteString("too late")
 		written <- err
@@ -181,6 +181,7 @@ func TestWritesAfterCut(t *testing.T) {
 	select {
 	case err := <-written:
 		t.Errorf("the write has ended before PowerOff: %v", err)
+		written <- err
 	case <-time.After(50 * time.Millisecond):
 	}
 	d.PowerOff()
@@ -196,20 +197,43 @@ func TestWritesAfterCut(t *testing.T) {
 
 func TestFull(t *testing.T) {
 	d, _, mount := newDisk(t, 6)
-	name := filepath.Join(mount, "file")
+	name, other := filepath.Join(mount, "file"), filepath.Join(mount, "other")
 	check(t, os.WriteFile(name, []byte("0123"), 0o600))
-	d.SetFull(true)
+	check(t, os.WriteFile(other, make([]byte, 100), 0o600))
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	check(t, err)
-	if _, err := f.WriteAt([]byte("ab"), 0); err != nil {
+	write := func(offset int64, bytes int) error {
+		_, err := f.WriteAt(make([]byte, bytes), offset)
+		return err
+	}
+	d.SetRoom(6)
+	if err := write(0, 10); err != nil {
+		t.Errorf("6 bytes longer, with room for 6: %v", err)
+	}
+	if err := write(0, 10); err != nil {
 		t.Errorf("overwrite on a full disk: %v", err)
 	}
-	if _, err := f.WriteAt([]byte("ab"), 3); !errors.Is(err, syscall.ENOSPC) {
+	if err := write(10, 1); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("longer on a full disk: %v, want ENOSPC", err)
 	}
-	d.SetFull(false)
-	if _, err := f.WriteAt([]byte("ab"), 3); err != nil {
-		t.Errorf("after there is room: %v", err)
+	var free syscall.Statfs_t
+	if err := syscall.Statfs(mount, &free); err != nil || free.Bavail != 0 {
+		t.Errorf("%d blocks are free on a full disk: %v", free.Bavail, err)
+	}
+	check(t, os.Truncate(other, 90))
+	if err := write(10, 10); err != nil {
+		t.Errorf("after a file was cut by 10 bytes: %v", err)
+	}
+	check(t, os.Remove(other))
+	if err := write(20, 90); err != nil {
+		t.Errorf("after a file of 90 bytes was removed: %v", err)
+	}
+	if err := write(110, 1); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("after all room was used again: %v, want ENOSPC", err)
+	}
+	d.SetRoom(-1)
+	if err := write(110, 1000); err != nil {
+		t.Errorf("without a limit: %v", err)
 	}
 	check(t, f.Close())
 }

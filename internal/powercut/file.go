@@ -109,22 +109,28 @@ func (d *Disk) write(inode uint64, fd int, offset int64, data []byte) syscall.Er
 		if errno != 0 {
 			return errno
 		}
-		if d.full && data != nil {
-			size, err := f.size()
-			if err != nil {
-				return fs.ToErrno(err)
-			}
-			if offset+int64(len(data)) > size {
-				return syscall.ENOSPC
-			}
+		size, err := f.size()
+		if err != nil {
+			return fs.ToErrno(err)
+		}
+		grows := offset - size
+		if data != nil {
+			grows = max(0, grows+int64(len(data)))
+		}
+		if d.limited && grows > d.room {
+			return syscall.ENOSPC
 		}
 		if err := f.record(offset, data); err != nil {
 			return fs.ToErrno(err)
 		}
 		if data == nil {
-			return fs.ToErrno(f.fd.Truncate(offset))
+			err = f.fd.Truncate(offset)
+		} else {
+			_, err = f.fd.WriteAt(data, offset)
 		}
-		_, err := f.fd.WriteAt(data, offset)
+		if err == nil {
+			d.room -= grows
+		}
 		return fs.ToErrno(err)
 	})
 }

@@ -80,7 +80,23 @@ func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn,
 // Unlink, Rmdir, Mkdir and Rename are durable at once.
 
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	return n.disk.change(func() syscall.Errno { return n.LoopbackNode.Unlink(ctx, name) })
+	return n.disk.change(func() syscall.Errno {
+		size := n.size(ctx, name)
+		errno := n.LoopbackNode.Unlink(ctx, name)
+		if errno == 0 {
+			n.disk.room += size
+		}
+		return errno
+	})
+}
+
+// size is that of a file of a folder, 0 if there is none.
+func (n *node) size(ctx context.Context, name string) int64 {
+	var out fuse.EntryOut
+	if _, errno := n.LoopbackNode.Lookup(ctx, name, &out); errno != 0 {
+		return 0
+	}
+	return int64(out.Size)
 }
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
@@ -96,16 +112,24 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 }
 
 func (n *node) Rename(ctx context.Context, name string, to fs.InodeEmbedder, toName string, flags uint32) syscall.Errno {
-	return n.disk.change(func() syscall.Errno { return n.LoopbackNode.Rename(ctx, name, to, toName, flags) })
+	return n.disk.change(func() syscall.Errno {
+		replaced := to.(*node).size(ctx, toName)
+		errno := n.LoopbackNode.Rename(ctx, name, to, toName, flags)
+		if errno == 0 {
+			n.disk.room += replaced
+		}
+		return errno
+	})
 }
 
-// Statfs reports no room on a full disk.
+// Statfs reports the room that is left.
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	errno := n.LoopbackNode.Statfs(ctx, out)
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
-	if n.disk.full {
-		out.Bfree, out.Bavail = 0, 0
+	if n.disk.limited && out.Frsize > 0 {
+		out.Bavail = min(out.Bavail, uint64(max(0, n.disk.room))/uint64(out.Frsize))
+		out.Bfree = out.Bavail
 	}
 	return errno
 }
@@ -115,7 +139,7 @@ type handle struct {
 	*fs.LoopbackFile
 	node *node
 	fd   int
-	sync bool // each write is durable
+	sync bool // each write is durable; newer kernels also send an fsync after it
 }
 
 func newHandle(n *node, low *fs.LoopbackFile, flags uint32) *handle {

@@ -14,8 +14,14 @@ func IsTransient(err error) bool {
 	if _, ok := errors.AsType[*WALRemovedError](err); ok {
 		return false
 	}
-	code := primaryCode(err)
-	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_FULL
+	return primaryCode(err) == sqlite3.SQLITE_BUSY || IsFull(err)
+}
+
+// IsFull reports whether the disk of the database is full. A connection that is opened
+// on a full disk has no room for its -shm, and SQLite calls that an I/O error.
+func IsFull(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
 }
 
 // primaryCode returns SQLite's result code without its extension, or 0 if err
