@@ -110,7 +110,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	c.server = f.ServerFlags()
 	f.StringVar(&c.input.Columns, "columns", "", "column `NAMES`, comma-separated, for a file without a header")
 	f.Delimiter(&c.input.Delimiter)
-	f.Uint32Var(&c.input.FromLine, "from-line", 0, "start at line `N` of the first file")
+	f.Uint32Var(&c.input.FromLine, "from-line", 0, "start at line `N` of the first file; in order of time, at the row of that line")
 	f.BoolVar(&c.keepGoing, "keep-going", false, "send a file even if its first 1000 rows are all rejects")
 	f.DurationVar(&c.timeout, "timeout", 0, "give up when no row is done for this `TIME`; 0 means wait without limit")
 	size := f.String("message-size", "900KiB", "put up to `BYTES` of rows into a message")

@@ -50,8 +50,9 @@ type timeOrdered struct {
 	buf            []byte
 }
 
-// orderByTime reads and sorts the whole file.
-func orderByTime(ctx context.Context, file *mta.File) (*timeOrdered, error) {
+// orderByTime reads and sorts the whole file. The first row returned is that of line
+// from; 0 means the oldest.
+func orderByTime(ctx context.Context, file *mta.File, from int64) (*timeOrdered, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &timeOrdered{source: file.Source(), header: file.Header(), spool: &spool{}, cancel: cancel}
 	in := make(chan record, 1024)
@@ -77,10 +78,31 @@ func orderByTime(ctx context.Context, file *mta.File) (*timeOrdered, error) {
 			cause = err
 		}
 	}
+	if cause == nil {
+		cause = s.skipTo(from)
+	}
 	if cause != nil {
 		return nil, errors.Join(cause, s.Close())
 	}
 	return s, nil
+}
+
+// skipTo skips the rows that are older than that of a line.
+func (s *timeOrdered) skipTo(line int64) error {
+	for line > 0 {
+		r, err := s.take()
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%s: no record begins at line %d", s.source, line)
+		}
+		if err != nil {
+			return err
+		}
+		if r.line == line {
+			s.next = &r
+			return nil
+		}
+	}
+	return nil
 }
 
 // read sends every record of the file to the sorter.

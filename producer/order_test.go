@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func TestOrderByTime(t *testing.T) {
 		"\"unclosed,1,1\n" + // 8
 		strings.Repeat("y", mta.MaxRecord+10) + "\n" + // 9
 		"2022-01-01 00:00:00,1,nonsense" // 10: a reject, but its time is good
-	s, err := orderByTime(t.Context(), file(t, text))
+	s, err := orderByTime(t.Context(), file(t, text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestOrderByTimeFromDisk(t *testing.T) {
 		at := n - i
 		fmt.Fprintf(&text, "2022-01-%02d %02d:%02d:%02d,1,1\n", 1+at/86400, at/3600%24, at/60%60, at%60)
 	}
-	s, err := orderByTime(t.Context(), file(t, text.String()))
+	s, err := orderByTime(t.Context(), file(t, text.String()), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestOrderByTimeFromDisk(t *testing.T) {
 func TestOrderByTimeEndsEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := orderByTime(ctx, file(t, header+strings.Repeat("2022-01-01 03:00:00,1,1\n", 10_000))); !errors.Is(err, context.Canceled) {
+	if _, err := orderByTime(ctx, file(t, header+strings.Repeat("2022-01-01 03:00:00,1,1\n", 10_000)), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	broken := errors.New("broken")
@@ -106,7 +107,7 @@ func TestOrderByTimeEndsEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := orderByTime(t.Context(), f); !errors.Is(err, broken) {
+	if _, err := orderByTime(t.Context(), f, 0); !errors.Is(err, broken) {
 		t.Errorf("a file that can't be read to its end: %v", err)
 	}
 }
@@ -114,3 +115,23 @@ func TestOrderByTimeEndsEarly(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestOrderFromLine continues at the row of a line, in order of time.
+func TestOrderFromLine(t *testing.T) {
+	text := header + "2022-01-01 03:00:00,1,1\n2022-01-01 01:00:00,1,2\n2022-01-01 02:00:00,1,3\n"
+	s, err := orderByTime(t.Context(), file(t, text), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var lines []int64
+	for _, c := range all(t, s, 1<<20) {
+		lines = append(lines, c.Line)
+	}
+	if !slices.Equal(lines, []int64{4, 2}) {
+		t.Errorf("got lines %v, want 4 and 2", lines)
+	}
+	if _, err := orderByTime(t.Context(), file(t, text), 9); err == nil || !strings.Contains(err.Error(), "line 9") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -210,7 +210,7 @@ func TestInterruptedAndGoneOn(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "producer: interrupted") || !strings.Contains(stdout, `"interrupted": true`) {
 		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
 	}
-	words := regexp.MustCompile(`hint: resume with: producer (.*)`).FindStringSubmatch(stderr)
+	words := regexp.MustCompile(`hint: resume with: (?:go run \./)?producer (.*)`).FindStringSubmatch(stderr)
 	if words == nil {
 		t.Fatalf("no resume hint:\n%s", stderr)
 	}

@@ -66,17 +66,17 @@ func (s *sender) resumeHint() string {
 	if !s.started || s.line == 0 && s.file == 0 {
 		return ""
 	}
-	if s.order == "time" || slices.ContainsFunc(s.files, mta.IsStream) {
+	if slices.ContainsFunc(s.files, mta.IsStream) {
 		return "send the whole file again: no row is stored twice"
 	}
 	file, line := s.firstNotDone()
-	words := []string{"resume with: producer"}
+	words := []string{"resume with: " + cli.Invocation("producer")}
 	s.flags.Visit(func(f *pflag.Flag) {
 		if !slices.Contains([]string{"from-line", "limit", "output", "verbose"}, f.Name) {
 			words = append(words, "--"+f.Name, shellQuote(f.Value.String()))
 		}
 	})
-	words = append(words, "--from-line", strconv.FormatUint(uint64(line), 10))
+	words = append(words, "--from-line", strconv.FormatInt(line, 10))
 	if left := s.limit - s.doneRows(); s.limit > 0 && left > 0 {
 		words = append(words, "--limit", strconv.FormatInt(left, 10))
 	}

@@ -135,13 +135,22 @@ func explainMissing(err error, path string) error {
 	return err
 }
 
-// open opens a file. --from-line applies to the first file only.
+// open opens a file. In order of time it is read from its beginning.
 func (s *sender) open(ctx context.Context, path string) (*mta.File, error) {
 	o := s.input
-	if path != s.files[0] {
+	if o.FromLine = s.fromLine(path); s.order == "time" {
 		o.FromLine = 0
 	}
 	return mta.OpenFile(ctx, path, s.env.Stdin, o)
+}
+
+// fromLine returns the line at which a file begins: --from-line applies to the first
+// file only.
+func (s *sender) fromLine(path string) uint32 {
+	if path != s.files[0] {
+		return 0
+	}
+	return s.input.FromLine
 }
 
 // connect waits for the broker and the stream.
@@ -200,7 +209,7 @@ func (s *sender) sendFile(ctx context.Context, path string, limit int64) (sent i
 	}
 	var chunks chunkReader = file
 	if s.order == "time" {
-		sorted, err := orderByTime(ctx, file)
+		sorted, err := orderByTime(ctx, file, int64(s.fromLine(path)))
 		if err != nil {
 			return 0, err
 		}
@@ -269,6 +278,9 @@ func (s *sender) sendChunk(ctx context.Context, c mta.Chunk) error {
 		if err := s.pub.Publish(ctx, c); err != nil {
 			return err
 		}
+	}
+	if s.order == "time" { // the next row may be anywhere; this one is sent again
+		return ctx.Err()
 	}
 	s.line += int64(bytes.Count(c.Data, []byte{'\n'}))
 	if c.Length != 0 {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -292,13 +293,14 @@ func (p *Publisher) Acked() Acked {
 	return a
 }
 
-// First returns the first line of a source that is not done.
+// First returns the line of the first published message of a source that is not done.
 func (p *Publisher) First(source string) (line int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.slots {
-		if s.chunk.Source == source && (!ok || s.chunk.Line < line) {
-			line, ok = s.chunk.Line, true
+	first := uint64(math.MaxUint64)
+	for id, s := range p.slots {
+		if s.chunk.Source == source && id < first {
+			first, line, ok = id, s.chunk.Line, true
 		}
 	}
 	return line, ok
