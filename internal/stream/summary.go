@@ -189,11 +189,8 @@ func (a *Announcer) Watched() bool { return time.Now().UnixNano() < a.conn.viewe
 func (a *Announcer) Close() error {
 	close(a.stop)
 	<-a.done
-	if a.conn.nc.IsClosed() {
-		return nil
-	}
 	a.publish(true)
-	return wrap("hear of viewers no more", a.sub.Unsubscribe())
+	return unsubscribe(a.sub)
 }
 
 // run publishes until Close. It sleeps while nobody listens.
@@ -299,10 +296,15 @@ func (v *Viewer) announce() {
 func (v *Viewer) Close() error {
 	close(v.stop)
 	<-v.done
-	if v.conn.nc.IsClosed() {
-		return nil
+	return unsubscribe(v.sub)
+}
+
+// unsubscribe ends a subscription, if its connection has not ended it.
+func unsubscribe(sub *nats.Subscription) error {
+	if err := sub.Unsubscribe(); !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
+		return wrap("unsubscribe", err)
 	}
-	return wrap("hear the summaries no more", v.sub.Unsubscribe())
+	return nil
 }
 
 // maxSummary bounds a summary in bytes. Any program with a producer's login may publish

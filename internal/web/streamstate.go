@@ -582,10 +582,18 @@ func (s *StreamState) proof(now time.Time) Proof {
 func (s *StreamState) Follow(source string, line int64, now time.Time) FollowedRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return FollowedRow{
+	f := FollowedRow{
 		Source: source, Line: line, Now: now.UnixMilli(), Rejects: []string{},
 		Read:   s.lines.when(source, lineRead, line),
 		Queued: s.lines.when(source, lineQueued, line),
 		Stored: s.lines.when(source, lineStored, line),
 	}
+	// The writer may announce a row before its producer does.
+	if f.Stored > 0 && f.Queued > f.Stored {
+		f.Queued = f.Stored
+	}
+	if f.Queued > 0 && f.Read > f.Queued {
+		f.Read = f.Queued
+	}
+	return f
 }

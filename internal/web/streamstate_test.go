@@ -531,6 +531,13 @@ func TestFollow(t *testing.T) {
 			t.Errorf("line %d: read %d, queued %d, stored %d; want %d and %d", c.line, got.Read, got.Queued, got.Stored, c.queued, c.stored)
 		}
 	}
+	p.commit("host/1", "611", 6) // lines 7 to 12; the producer announces line 12 later
+	stored := p.now.UnixMilli()
+	p.pass(100 * time.Millisecond)
+	p.ack(1)
+	if got := p.Follow("a.csv", 12, p.now); got.Read != stored || got.Queued != stored || got.Stored != stored {
+		t.Errorf("line 12: read %d, queued %d, stored %d; want %d", got.Read, got.Queued, got.Stored, stored)
+	}
 	for range 3 * maxLineTimes {
 		p.pass(100 * time.Millisecond)
 		p.ack(1)
