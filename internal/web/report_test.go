@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -474,5 +475,21 @@ func TestRecordingPage(t *testing.T) {
 	}
 	if got := webtest.Eval[string](p, `recordings.get(1).view.note.textContent + window.ran`); !strings.HasSuffix(got, hostile+"undefined") {
 		t.Errorf("note %q", got)
+	}
+}
+
+// What a browser has to read for a page is small.
+func TestScriptsAreSmall(t *testing.T) {
+	const most = 60_000
+	size := 0
+	for _, name := range append(slices.Clone(labScripts), "live.js") {
+		text, err := labFiles.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(text)
+	}
+	if size > most {
+		t.Errorf("the scripts of the lab's page have %d bytes, want %d at most", size, most)
 	}
 }

@@ -94,9 +94,10 @@ function waitsChart(f, trials) {
   const BINS = 60, low = .01, high = Math.max(1, ...trials.map(t => t.wait_ms.max || 0)) * 1.2, row = 30
   const left = 84, width = f.clientWidth - left - 66, x = ms => left + Math.log(Math.max(low, ms) / low) / Math.log(high / low) * width
   const s = canvasOf(f, trials.length * row + 24)
-  for (let ms = low; ms <= high; ms *= 10) {
+  const narrow = x(10 * low) - x(low) < 46
+  for (let ms = low, k = 0; ms <= high; ms *= 10, k++) {
     svg(s, "path", { d: `M${x(ms)} 0V${trials.length * row}`, class: "grid" })
-    svg(s, "text", { x: x(ms), y: trials.length * row + 14, "text-anchor": "middle", class: "muted" }, time(1000 * ms))
+    if (!narrow || k % 2) svg(s, "text", { x: x(ms), y: trials.length * row + 14, "text-anchor": "middle", class: "muted" }, time(1000 * ms))
   }
   trials.forEach((t, i) => {
     const y = i * row + row / 2, bins = new Float64Array(BINS)
