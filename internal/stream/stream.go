@@ -14,8 +14,8 @@
 // other message boundaries.
 package stream
 
-// The settings of the stream: a queue on disk that rejects messages when it is full,
-// and never drops a message.
+// The stream: its settings, and what is in it. It is a queue on disk that rejects
+// messages when it is full, and never drops a message.
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -173,4 +174,53 @@ func isStarting(err error) bool {
 	_, size := errors.AsType[*SizeError](err)
 	_, rights := errors.AsType[*RightsError](err)
 	return !settings && !size && !rights && isTransient(err)
+}
+
+// A QueueState says what is in the stream. Messages that are stored are in it until
+// they are purged, a few times a second.
+type QueueState struct {
+	Messages uint64
+	Bytes    uint64
+	MaxBytes int64
+	Oldest   time.Duration // age of the oldest message, by the broker's clock; 0 if there is none
+
+	FirstSequence, LastSequence uint64
+}
+
+// Queue asks the broker what is in the stream. A stream that does not exist yet is
+// empty.
+func (c *Conn) Queue(ctx context.Context) (QueueState, error) {
+	s, err := c.lookUpStream(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return QueueState{}, nil
+	}
+	if err != nil {
+		return QueueState{}, wrap("look up stream "+Name, err)
+	}
+	info := s.CachedInfo()
+	q := QueueState{
+		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+		FirstSequence: info.State.FirstSeq, LastSequence: info.State.LastSeq,
+	}
+	if q.Messages > 0 && !info.TimeStamp.IsZero() {
+		q.Oldest = max(0, info.TimeStamp.Sub(info.State.FirstTime))
+	}
+	return q, nil
+}
+
+// Queued returns how many messages of a source are in the stream. Messages that are
+// stored are in it until they are purged, a few times a second.
+func (c *Conn) Queued(ctx context.Context, source string) (messages uint64, err error) {
+	s, err := c.lookUpStream(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, wrap("look up stream "+Name, err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(Subject(source)))
+	if err != nil {
+		return 0, wrap("messages of "+source, err)
+	}
+	return info.State.Subjects[Subject(source)], nil
 }
