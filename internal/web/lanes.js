@@ -59,6 +59,7 @@ function legend(all) {
   const seen = new Set()
   for (const r of all) for (const l of r.lanes) {
     for (const b of l.blocks) b.sums.forEach((v, state) => v && seen.add(TONES[state]))
+    if (l.calm) seen.add("calm")
     for (const i of l.marks) { if (l.code[i]) seen.add("cross"); if (l.open[i]) seen.add("hatched") }
     if (l.n && l.task[0] > 0 && l.begun[0] >= 0 && l.wants[0] - l.ready[0] < l.task[0]) seen.add("edge")
   }
@@ -152,7 +153,7 @@ function drawLane(r, l, top, p) {
   }
   c.globalAlpha = .35
   run(i => worst(out, i) < QUEUE ? 0 : out[i * STATES + BLOCKS] >= .1 ? BLOCKS : out[i * STATES + HOLDS] >= .1 ? HOLDS : 0, bar)
-  c.globalAlpha = /^wal-(read|checkpoint)$/.test(l.lock.get(0)) ? .4 : 1 // it blocks nobody
+  c.globalAlpha = l.calm ? .4 : 1
   run(i => worst(out, i), bar)
   c.fillStyle = palette.fg
   c.globalAlpha = .55

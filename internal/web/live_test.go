@@ -10,7 +10,7 @@ import (
 	"turnstile/internal/web/webtest"
 )
 
-// The legend of a watch names what a watch can see: an observer sees no waits.
+// The legend of a watch tells those who block nobody from those who hold the lock.
 func TestLegendOfAWatch(t *testing.T) {
 	hub := NewHub()
 	s, err := NewLabServer(Options{Addr: "127.0.0.1:0", Events: hub})
@@ -19,16 +19,22 @@ func TestLegendOfAWatch(t *testing.T) {
 	}
 	serve(t, s)
 	page := webtest.Open(t, s.URL())
-	for source, want := range map[string]string{
-		"watch": "holds the lock|not over at the end|reads, or copies the WAL: blocks no writer",
-		"trial": "holds the lock|holds it while others wait|waits for SQLite's lock|waits for the queue, its turn or its commit|works|" +
-			"works while it holds the lock|SQLite's error, with its code|not over at the end",
+	lane := func(process, lock string) report.Lane {
+		return report.Lane{Process: process, Events: []report.Event{{Released: time.Second, End: time.Second, Lock: lock}}}
+	}
+	for _, c := range []struct {
+		lanes []report.Lane
+		want  string
+	}{
+		{[]report.Lane{lane("101", "wal-write")}, "holds the lock"},
+		{[]report.Lane{lane("101", "wal-write"), lane("102 read", "wal-read")}, "holds the lock|reads, or copies the WAL: blocks no writer"},
+		{[]report.Lane{lane("101", "reserved"), lane("102 read", "shared")}, "holds the lock"},
 	} {
-		r := report.Recording{Version: 1, Source: source, Title: "direct", Lanes: []report.Lane{}, Notes: []report.Note{}, Series: []report.Series{}}
+		r := report.Recording{Version: 1, Source: "watch", Title: "watch app.db", Lanes: c.lanes, Notes: []report.Note{}, Series: []report.Series{}}
 		if err := hub.Replace("recording", NewRecordingMessage(1, false, r)); err != nil {
 			t.Fatal(err)
 		}
-		page.Wait(`[...legend.children].filter(li => li.offsetParent).map(li => li.textContent).join("|") === "` + want + `"`)
+		page.Wait(`[...document.getElementById("legend").children].filter(li => li.offsetParent).map(li => li.textContent).join("|") === "` + c.want + `"`)
 	}
 }
 

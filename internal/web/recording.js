@@ -51,7 +51,10 @@ class Lane {
       this.task[to] = c.task ? c.task[i] : 0
       this.code[to] = c.code ? c.code[i] : 0
       this.open[to] = 0
-      if (c.lock && c.lock[i]) this.lock.set(to, c.lock[i])
+      if (c.lock && c.lock[i]) {
+        this.lock.set(to, c.lock[i])
+        this.calm ||= c.lock[i] === "wal-read" || c.lock[i] === "wal-checkpoint" // blocks nobody
+      }
       next = this.first[to] + this.rows[to]
     }
     for (const i of c.unfinished || []) this.open[at + i] = 1

@@ -155,9 +155,7 @@ function show(m) {
       return
     case "progress": $("progress").textContent = m.text; return
     case "question": return ask(m.question)
-    case "recording":
-      document.body.classList.toggle("watch", m.recording.source === "watch")
-      return addRecording(m)
+    case "recording": return addRecording(m)
     case "scene": return addScene(m.scene)
     case "status":
       $("status").hidden = !m.text
