@@ -137,8 +137,9 @@ func TestViewerHearsSummaries(t *testing.T) {
 func TestNoViewerNoSummaries(t *testing.T) {
 	b := startBroker(t, 64<<20)
 	c, _ := connect(t, b)
-	sub, err := raw(t, b).SubscribeSync(summarySubjects + "*")
-	if err != nil {
+	listener := raw(t, b)
+	sub, err := listener.SubscribeSync(summarySubjects + "*")
+	if err := errors.Join(err, listener.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	taken := atomic.Int64{}
@@ -149,9 +150,6 @@ func TestNoViewerNoSummaries(t *testing.T) {
 	p := publisher(t, c, PublisherOptions{})
 	acks, err := c.AnnounceAcks("host/3", p)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		t.Fatal(err)
 	}
 	publish(t, p, 2, 3)
