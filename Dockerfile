@@ -19,5 +19,6 @@ FROM scratch
 COPY --from=build /out /
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 USER 65532:65532
-ENV PATH=/bin
+# Hints name the commands as people outside the container can type them.
+ENV PATH=/bin TURNSTILE_RUN="docker-compose run --rm"
 WORKDIR /turnstile

@@ -114,7 +114,7 @@ func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done
 
 // loadFiles stores the files one after the other.
 func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger) (r loadReport, err error) {
-	db, err := openWriter(ctx, c.db, log, "send the file through the queue of the running consumer: "+cli.Invocation("producer")+" FILE; or stop that consumer", func(store.Holder) {})
+	db, err := openWriter(ctx, c.db, log, "send the file through the queue of the running consumer: producer FILE; or stop that consumer", func(store.Holder) {})
 	if err != nil {
 		return r, err
 	}

@@ -102,9 +102,9 @@ func missingHint(p fileProof) string {
 	}
 	switch p.MissingBecause {
 	case missingQueued:
-		return "store them: " + cli.Invocation("consumer") + " --until-drained; or wait for the consumer that runs"
+		return "store them: consumer --until-drained; or wait for the consumer that runs"
 	case missingUnsent:
-		return fmt.Sprintf("send them: %s --from-line %d %s", cli.Invocation("producer"), p.FirstMissing, file)
+		return fmt.Sprintf("send them: producer --from-line %d %s", p.FirstMissing, file)
 	}
 	return fmt.Sprintf("send the file again, no row is stored twice: %s %s", cli.Invocation("producer"), file)
 }

@@ -70,7 +70,7 @@ func (s *sender) resumeHint() string {
 		return "send the whole file again: no row is stored twice"
 	}
 	file, line := s.firstNotDone()
-	words := []string{"resume with: " + cli.Invocation("producer")}
+	words := []string{"resume with: producer"}
 	s.flags.Visit(func(f *pflag.Flag) {
 		if !slices.Contains([]string{"from-line", "limit", "output", "verbose"}, f.Name) {
 			words = append(words, "--"+f.Name, shellQuote(f.Value.String()))

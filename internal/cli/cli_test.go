@@ -164,6 +164,21 @@ func TestLogger(t *testing.T) {
 	}
 }
 
+func TestTypeable(t *testing.T) {
+	t.Setenv("TURNSTILE_RUN", "run it")
+	for hint, want := range map[string]string{
+		"consumer load FILE; or contention watch a.db":             "run it consumer load FILE; or run it lab watch a.db",
+		"store them: consumer --until-drained; or wait":            "store them: run it consumer --until-drained; or wait",
+		"stop the consumer first, and send it with: producer FILE": "stop the consumer first, and send it with: run it producer FILE",
+		"start the broker with --tls-cert":                         "start the broker with --tls-cert",
+		"go run ./consumer load FILE, bin/broker init":             "go run ./consumer load FILE, bin/broker init",
+	} {
+		if got := Typeable(hint); got != want {
+			t.Errorf("%q became %q, want %q", hint, got, want)
+		}
+	}
+}
+
 func TestInvocation(t *testing.T) {
 	for _, c := range []struct{ typed, self, want string }{
 		{"/tmp/go-build123/b001/exe/broker", "/tmp/go-build123/b001/exe/broker", "go run ./producer"},

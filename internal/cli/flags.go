@@ -118,10 +118,10 @@ func (f *Flags) Logger(env Env) *slog.Logger {
 	}
 	switch {
 	case f.logFormat == "json":
-		return slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: roundDuration}))
+		return slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
 	case IsTerminal(env.Stderr):
 		return slog.New(tint.NewTextHandler(env.Stderr, &tint.Options{
-			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: roundDuration,
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: readable,
 		}))
 	}
 	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shortenAttr}))
@@ -132,13 +132,17 @@ func shortenAttr(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 		return slog.String(a.Key, a.Value.Time().Format("2006-01-02T15:04:05.000"))
 	}
-	return roundDuration(groups, a)
+	return readable(groups, a)
 }
 
-// roundDuration rounds durations to a tenth of a millisecond.
-func roundDuration(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
+// readable rounds durations to a tenth of a millisecond, and makes the commands of
+// hints typeable.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	switch {
+	case a.Value.Kind() == slog.KindDuration:
 		return slog.String(a.Key, a.Value.Duration().Round(100*time.Microsecond).String())
+	case a.Key == "hint" && a.Value.Kind() == slog.KindString:
+		return slog.String(a.Key, Typeable(a.Value.String()))
 	}
 	return a
 }

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -57,7 +58,7 @@ func Status(name string, env Env, err error, hint HintFunc) int {
 		fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
 	}
 	for _, hint := range hints(err, hint) {
-		fmt.Fprintf(env.Stderr, "%s: hint: %s\n", name, hint)
+		fmt.Fprintf(env.Stderr, "%s: hint: %s\n", name, Typeable(hint))
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return 2
@@ -66,10 +67,29 @@ func Status(name string, env Env, err error, hint HintFunc) int {
 }
 
 // Invocation returns how the user can start one of the commands, judged by how
-// this process was started: by go run, by a path, or by its name.
+// this process was started: by go run, by a path, by its name, or in a container,
+// whose image sets TURNSTILE_RUN.
 func Invocation(command string) string {
+	if run := os.Getenv("TURNSTILE_RUN"); run != "" {
+		if command == "contention" {
+			command = "lab" // the service in docker-compose.yml
+		}
+		return run + " " + command
+	}
 	self, err := os.Executable()
 	return invocation(command, os.Args[0], self, err == nil)
+}
+
+// commands are the commands in a hint: a name, then a subcommand, a flag or a file.
+var commands = regexp.MustCompile(`(^|[^\w./-])(broker|producer|consumer|contention)( (?:healthcheck|init|credentials|load|verify|rejects|query|page|watch|report|scene|about)\b| -| FILE)`)
+
+// Typeable returns a hint with each command as the user can type it: consumer load
+// becomes go run ./consumer load where this process was started that way.
+func Typeable(hint string) string {
+	return commands.ReplaceAllStringFunc(hint, func(found string) string {
+		m := commands.FindStringSubmatch(found)
+		return m[1] + Invocation(m[2]) + m[3]
+	})
 }
 
 func invocation(command, typed, self string, known bool) string {
