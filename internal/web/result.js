@@ -86,7 +86,7 @@ function rowsChart(f, trials) {
   const by = trials.filter(t => t.fairness !== null).sort((a, b) => a.fairness - b.fairness), worst = by[0], best = by.at(-1)
   if (!best) return
   const share = t => t.per_process.min === t.per_process.max ? `each had ${t.per_process.max.toLocaleString("en")}` : `one had ${t.per_process.min.toLocaleString("en")} and another ${t.per_process.max.toLocaleString("en")}`
-  say(f, `A bar is what one process had done when the first was finished, or time was up. With ${worst.strategy} ${share(worst)}` + (best === worst ? "." : `; with ${best.strategy} ${share(best)}.`))
+  say(f, `A bar is what one process had stored when ${trials[0].for_ms ? "time was up" : "the first was done"}. With ${worst.strategy} ${share(worst)}` + (best === worst ? "." : `; with ${best.strategy} ${share(best)}.`))
 }
 
 // waitsChart shows where the waits of each strategy lie: the darker, the more.

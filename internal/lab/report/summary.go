@@ -195,8 +195,12 @@ func captionOutcome(t Trial) string {
 	case t.Lost > 0:
 		return fmt.Sprintf("%s of %s rows are missing.", thousands(t.Lost), thousands(t.Asked))
 	case t.starved():
-		return fmt.Sprintf("The lock has no waiting line: when time was up or the first was done, one process had %s and another %s.",
-			count(t.MaxRows, "row", "rows"), thousands(t.MinRows))
+		when := "when the first process was done"
+		if t.For > 0 {
+			when = "when time was up"
+		}
+		return fmt.Sprintf("The lock has no waiting line: %s, one had stored %s and another %s.",
+			when, count(t.MaxRows, "row", "rows"), thousands(t.MinRows))
 	}
 	return capitalize(storedSentence(t))
 }
