@@ -168,7 +168,7 @@ func captionLanes(t Trial) string {
 	case s.Queue == FromQueue:
 		return fmt.Sprintf("The rows wait in a queue, but %s take them out and write at once%s.",
 			count(t.Processes, "process", "processes"), contendedFor(t))
-	case t.LockWait.Contended < time.Millisecond:
+	case t.LockWait.Contended < time.Millisecond && t.Lost == 0 && !t.starved():
 		return "Only one process can hold the lock, but each holds it so briefly that hardly anybody waits."
 	}
 	return "Only one process can hold the lock at a time" + contendedFor(t) + "."

@@ -50,7 +50,7 @@ func TestCaption(t *testing.T) {
 			"All 40 rows are stored, and none waited longer than 8.2 ms."},
 		{made("direct", 50, starved, func(t *Trial) { t.LockWait.Contended = 500 * ms }), "Only one process can hold the lock at a time: for 0.50 s of 0.80 s it was held while others waited. " +
 			"The lock has no waiting line: when the first process was done, one had stored 10 rows and another 0."},
-		{made("wal", 50, starved, func(t *Trial) { t.Rows, t.For = 0, time.Second }), "Only one process can hold the lock, but each holds it so briefly that hardly anybody waits. " +
+		{made("wal", 50, starved, func(t *Trial) { t.Rows, t.For = 0, time.Second }), "Only one process can hold the lock at a time. " +
 			"The lock has no waiting line: when time was up, one had stored 10 rows and another 0."},
 		{made("confirmed", 90), "The processes hand their rows to a queue and only the writer opens the database, so none of them waits for its lock. " +
 			"All 40 rows are stored, and none waited longer than 8.2 ms."},
