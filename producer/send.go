@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -43,13 +42,14 @@ type sender struct {
 	bytesRead int64 // of the files before it
 	granted   int64 // rows that the schedule lets be sent now
 
+	rows   *rowLog
 	mu     sync.Mutex // guards result, which the publisher's goroutines update
 	result result
 }
 
 func newSender(c config, env cli.Env, log *slog.Logger) *sender {
 	return &sender{
-		config: c, env: env, log: log, schedule: &schedule{pace: c.pace},
+		config: c, env: env, log: log, schedule: &schedule{pace: c.pace}, rows: newRowLog(env, log),
 		result: result{counts: newCounts(c.stored()), Confirm: c.confirm, Asked: c.pace.asked(), Files: []fileResult{}},
 	}
 }
@@ -77,6 +77,7 @@ func (s *sender) send(ctx context.Context) (err error) {
 		defer s.enforceTimeout(cancel)()
 	}
 	s.started, s.startTime = true, time.Now()
+	defer s.rows.flush()
 	if err := s.sendFiles(ctx); err != nil {
 		return s.finish(ctx, err)
 	}
@@ -307,25 +308,9 @@ func (s *sender) done(r stream.Receipt) {
 		}
 	}
 	s.mu.Unlock()
-	if s.pace.unlimited() {
-		return
+	if !s.pace.unlimited() {
+		s.rows.add(r)
 	}
-	what, level := "queued", slog.LevelInfo
-	switch o := r.Outcome; {
-	case o.Rejected > 0:
-		what, level = "rejected", slog.LevelWarn
-	case o.AlreadyThere > 0:
-		what = "already there"
-	case o.Stored > 0:
-		what = "stored"
-	}
-	facts := []any{"line", r.Chunk.Line, "took", r.Took}
-	if r.Chunk.Records == 1 {
-		facts = append(facts, "row", strings.TrimRight(string(r.Chunk.Data), "\r\n"))
-	} else {
-		facts = append(facts, "rows", r.Chunk.Records)
-	}
-	s.log.Log(context.Background(), level, what, facts...)
 }
 
 // watchPace reports when the rate is not reached. It returns a function that ends
