@@ -149,7 +149,7 @@ type collector struct {
 	file    map[string]string // description of each file of the database, by suffix
 }
 
-// scrapeTimeout bounds what the broker may take for a scrape.
+// scrapeTimeout bounds what the broker may take to say what is in the queue.
 const scrapeTimeout = time.Second
 
 // Describe sends nothing: the metrics depend on the state.

@@ -9,6 +9,7 @@ import (
 
 	"turnstile/internal/ingest"
 	"turnstile/internal/mta"
+	"turnstile/internal/stream"
 )
 
 // logEvery is the least time between two log lines about stored rows.
@@ -31,6 +32,7 @@ type commitLog struct {
 	rejects *rejectLog
 	summary *commitSummary
 	start   time.Time
+	queue   func() (stream.QueueState, error) // asked before a line is logged; nil: is not
 
 	mu       sync.Mutex  // guards all below, rejects and runTotals
 	unlogged mta.Outcome // since the last log line
@@ -56,12 +58,28 @@ func (l *commitLog) add(c ingest.Commit) {
 	l.commits++
 	l.Seconds = time.Since(l.start).Seconds()
 	if l.timer == nil {
-		l.timer = time.AfterFunc(logEvery, l.flush)
+		l.timer = time.AfterFunc(logEvery, l.tick)
 	}
 }
 
+// tick logs the commits of the last second, and what is left in the queue.
+func (l *commitLog) tick() {
+	var left []any
+	if l.queue != nil {
+		q, err := l.queue()
+		if err != nil {
+			l.log.Debug("ask for the size of the queue", "error", err)
+		} else {
+			left = []any{"queued_messages", q.Messages, "queued", humanize.IBytes(q.Bytes), "oldest", q.Oldest.Round(time.Millisecond)}
+		}
+	}
+	l.write(left...)
+}
+
 // flush logs the commits that have not been logged.
-func (l *commitLog) flush() {
+func (l *commitLog) flush() { l.write() }
+
+func (l *commitLog) write(left ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.timer == nil {
@@ -69,8 +87,10 @@ func (l *commitLog) flush() {
 	}
 	l.timer.Stop()
 	l.timer = nil
-	l.log.Info("stored", "rows", l.unlogged.Stored, "already_there", l.unlogged.AlreadyThere,
-		"rejected", l.unlogged.Rejected, "transactions", l.commits, "total", l.Stored)
+	l.log.Info("stored", append([]any{
+		"rows", l.unlogged.Stored, "already_there", l.unlogged.AlreadyThere,
+		"rejected", l.unlogged.Rejected, "transactions", l.commits, "total", l.Stored,
+	}, left...)...)
 	l.rejects.flush()
 	l.unlogged, l.commits = mta.Outcome{}, 0
 }

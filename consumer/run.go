@@ -118,6 +118,11 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	m.change(func(v *view) { v.conn = conn })
+	commits.queue = func() (stream.QueueState, error) {
+		ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+		defer cancel()
+		return conn.Queue(ctx)
+	}
 	standby, err := conn.AnnounceStandby(name)
 	if err != nil {
 		return commits, err

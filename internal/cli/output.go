@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
@@ -119,6 +120,7 @@ type Progress struct {
 	mu    sync.Mutex // guards the fields below
 	bar   *progressbar.ProgressBar
 	log   *slog.Logger
+	what  string
 	total int64
 	start time.Time
 	next  time.Time
@@ -130,12 +132,12 @@ const logInterval = 5 * time.Second
 // NewProgress starts the progress of work on total bytes, -1 if unknown.
 func NewProgress(env Env, log *slog.Logger, what string, total int64) *Progress {
 	now := time.Now()
-	p := &Progress{log: log.With("what", what), total: total, start: now, next: now.Add(logInterval)}
+	p := &Progress{log: log.With("what", what), what: what, total: total, start: now, next: now.Add(logInterval)}
 	if IsTerminal(env.Stderr) {
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(env.Stderr),
 			progressbar.OptionSetDescription(what),
-			progressbar.OptionShowBytes(true),
+			progressbar.OptionShowBytes(false), // rows say more, see describe
 			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionFullWidth(),
 			progressbar.OptionThrottle(100*time.Millisecond),
@@ -150,6 +152,7 @@ func (p *Progress) Set(bytes, rows int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {
+		p.bar.Describe(p.describe(rows, time.Since(p.start)))
 		if err := p.bar.Set64(bytes); err != nil {
 			p.log.Debug("progress bar", "error", err)
 		}
@@ -166,6 +169,16 @@ func (p *Progress) Set(bytes, rows int64) {
 	}
 	p.log.Info("progress", "done", done, "rows", rows,
 		"rows_per_second", int64(float64(rows)/now.Sub(p.start).Seconds()))
+}
+
+// describe returns the text before the bar. There is no rate in the first second: it
+// would be of the first few rows.
+func (p *Progress) describe(rows int64, took time.Duration) string {
+	text := p.what + ": " + humanize.Comma(rows) + " rows"
+	if took < time.Second {
+		return text
+	}
+	return text + ", " + humanize.Comma(int64(float64(rows)/took.Seconds())) + " rows/s"
 }
 
 // Done removes the bar, so that later output starts on an empty line.
