@@ -64,7 +64,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 			return cli.Usagef("text or json", "--format %s is for results, and %s is a recording", result.Format, f.Arg(0))
 		}
 		err := errors.Join(writeRecordings(*trace, []*report.Recording{recording}), html.write(func(w io.Writer) error {
-			return web.WriteRecording(w, recording, "contention report "+f.Arg(0))
+			return web.WriteRecording(w, recording, cli.Invocation("contention")+" report "+f.Arg(0))
 		}))
 		if err != nil {
 			return err

@@ -76,7 +76,7 @@ func titles(settings []report.Setting) (all []string) {
 }
 
 func commandLine(args []string) string {
-	return strings.TrimSpace("contention " + strings.Join(args, " "))
+	return strings.TrimSpace(cli.Invocation("contention") + " " + strings.Join(args, " "))
 }
 
 // fileHead begins a result that is kept or handed in: what was typed, when, and

@@ -237,7 +237,7 @@ func TestKeep(t *testing.T) {
 		t.Errorf("--output has something else than stdout: %v", err)
 	}
 	// A result that is handed in says first how it was made.
-	want := regexp.MustCompile(`^command  contention --rows 1 .*--output out/report\.txt\ntime     20\d\d-.*\nmachine  ` + runtime.GOOS + `.*SQLite .*\n\n$`)
+	want := regexp.MustCompile(`^command  go run \./contention --rows 1 .*--output out/report\.txt\ntime     20\d\d-.*\nmachine  ` + runtime.GOOS + `.*SQLite .*\n\n$`)
 	if !want.Match(head) {
 		t.Errorf("the file begins with\n%s", head)
 	}

@@ -88,7 +88,7 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	}
 	played, err := play(ctx, chosen, options)
 	err = errors.Join(err, writeFile(*trace, func(w io.Writer) error { return scenes.WriteTrace(w, played.Scenes) }), html.write(func(w io.Writer) error {
-		return web.WriteScenes(w, played.Scenes, "contention scene "+strings.Join(args, " "), about.Collect(ctx, *dir).Short()+".")
+		return web.WriteScenes(w, played.Scenes, cli.Invocation("contention")+" scene "+strings.Join(args, " "), about.Collect(ctx, *dir).Short()+".")
 	}))
 	if werr := result.Write(env, func(w io.Writer, colour bool) error { return played.write(w, result.Format, colour) }); werr != nil {
 		return errors.Join(werr, err)

@@ -151,7 +151,7 @@ func TestSceneUnsupported(t *testing.T) {
 
 func TestSceneMistyped(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"", "contention: which scene?\ncontention: hint: contention scene list\n"},
+		{"", "contention: which scene?\ncontention: hint: " + cli.Invocation("contention") + " scene list\n"},
 		{"deadlok", "contention: unknown scene \"deadlok\"\ncontention: hint: one of: deadlock, "},
 		{"deadlock schema", "unexpected argument \"schema\""},
 		{"deadlock --format yaml", "--format is \"yaml\""},

@@ -39,7 +39,7 @@ func TestWatchRefuses(t *testing.T) {
 		{[]string{text, "--once", "--format", "json"}, 1, "not an SQLite database"},
 		{[]string{text}, 1, "not an SQLite database"},
 		{[]string{dir, "--once"}, 1, dir},
-		{[]string{app + "-wal"}, 1, "hint: name the database itself: contention watch " + app + "\n"},
+		{[]string{app + "-wal"}, 1, "hint: name the database itself: " + cli.Invocation("contention") + " watch " + app + "\n"},
 		{nil, 2, "which database?"},
 		{[]string{app, text}, 2, "one database at a time"},
 		{[]string{app, "--format", "yaml"}, 2, `--format is "yaml"`},
