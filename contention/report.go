@@ -73,7 +73,7 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 			if result.Format == "json" {
 				return report.WriteJSON(w, recording)
 			}
-			return recording.Text(w, colour, period)
+			return recording.Text(w, paintFor(w, colour), period)
 		})
 	}
 	saved.AllFindings, saved.Command, saved.MoreFindings = f.Verbose(), checkCommand, moreFindings

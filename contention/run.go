@@ -97,7 +97,16 @@ func write(r report.Report, format string, w io.Writer, colour bool) error {
 	case "csv":
 		return r.CSV(w)
 	}
-	return r.Text(w, colour)
+	return r.Text(w, paintFor(w, colour))
+}
+
+// paintFor returns how to write to w: as wide as the terminal, if it is one.
+func paintFor(w io.Writer, colour bool) report.Paint {
+	p := report.Paint{Colour: colour}
+	if cli.IsTerminal(w) {
+		p.Columns = cli.Width(w)
+	}
+	return p
 }
 
 // outcome returns the error that the command ends with. Lost rows are a result;

@@ -72,6 +72,6 @@ func (p *watchPage) status(d watchDoc, current []locks.Hold) {
 	for _, h := range current {
 		d.extend(h)
 	}
-	p.page.publish("status", web.NewStatusMessage(watchText(d, false)), true)
+	p.page.publish("status", web.NewStatusMessage(watchText(d, report.Paint{})), true)
 	p.open = d.Open
 }

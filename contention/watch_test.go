@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"turnstile/internal/cli"
+	"turnstile/internal/lab/report"
 	"turnstile/internal/locks"
 )
 
@@ -138,7 +139,7 @@ func TestWatchText(t *testing.T) {
 		"recovering":    with(free, lockOf(locks.Recover)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := watchText(d, false)
+			got := watchText(d, report.Paint{})
 			golden(t, "watch-"+name, got)
 			for line := range strings.Lines(got) {
 				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 100 {
@@ -147,14 +148,14 @@ func TestWatchText(t *testing.T) {
 			}
 		})
 	}
-	if got := watchText(free, true); !strings.Contains(got, "\x1b[32mnot locked\x1b[0m") {
+	if got := watchText(free, report.Paint{Colour: true}); !strings.Contains(got, "\x1b[32mnot locked\x1b[0m") {
 		t.Errorf("no colour: %q", got)
 	}
 }
 
 func TestWrap(t *testing.T) {
 	text := strings.Repeat("word ", 18) + "kill -CONT 12345 lets it continue"
-	if got := wrap(text, "  "); !strings.Contains(got, "\n  kill -CONT 12345 lets") {
+	if got := wrap(98, text, "  "); !strings.Contains(got, "\n  kill -CONT 12345 lets") {
 		t.Errorf("the command is broken or not on a line of its own:\n%s", got)
 	}
 }

@@ -40,9 +40,6 @@ var modeText = map[string]string{
 	locks.WAL: "WAL mode", locks.Rollback: "rollback-journal mode", locks.Unknown: "an empty file, journal mode unknown",
 }
 
-// textWidth fits a terminal of 100 columns.
-const textWidth = 98
-
 func watchText(d watchDoc, paint report.Paint) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s at %s (%s): %s\n", d.File, d.At.Format("15:04:05.000"), modeText[d.Mode], headline(d, paint))
@@ -52,13 +49,13 @@ func watchText(d watchDoc, paint report.Paint) string {
 		if l.Idle {
 			what = idleMeaning
 		}
-		b.WriteString(wrap(fmt.Sprintf("%s: %s", l.Lock, what), "    "))
+		b.WriteString(wrap(paint.Width()-2, fmt.Sprintf("%s: %s", l.Lock, what), "    "))
 		if facts := lockFacts(l, d.At); facts != "" {
-			b.WriteString(wrap(facts, "    "))
+			b.WriteString(wrap(paint.Width()-2, facts, "    "))
 		}
 	}
 	if w := d.WAL; w != nil && w.Bytes > 0 {
-		b.WriteString("\n" + wrap(walText(w), ""))
+		b.WriteString("\n" + wrap(paint.Width()-2, walText(w), ""))
 		for _, r := range w.Readers {
 			if r.PinnedFrames > 0 {
 				fmt.Fprintf(&b, "  %s\n    reads since %s (%s) and pins %s\n", who(r.PID, r.Command),
@@ -77,10 +74,10 @@ func watchText(d watchDoc, paint report.Paint) string {
 		}
 	}
 	if d.Note != "" {
-		b.WriteString("\n" + wrap("note: "+d.Note, ""))
+		b.WriteString("\n" + wrap(paint.Width()-2, "note: "+d.Note, ""))
 	}
 	if a := advice(d); a != "" {
-		b.WriteString(wrap("hint: "+a, ""))
+		b.WriteString(wrap(paint.Width()-2, "hint: "+a, ""))
 	}
 	return b.String()
 }
@@ -373,7 +370,7 @@ type watchOutput struct {
 }
 
 func newWatchOutput(c watchConfig, env cli.Env) *watchOutput {
-	return &watchOutput{config: c, env: env, paint: report.Paint(cli.Colour(env.Stdout)), folds: map[foldKey]*fold{}}
+	return &watchOutput{config: c, env: env, paint: paintFor(env.Stdout, cli.Colour(env.Stdout)), folds: map[foldKey]*fold{}}
 }
 
 func (o *watchOutput) write(text string) error {
@@ -567,9 +564,9 @@ func shortTime(d time.Duration) string {
 // commandSpace matches the spaces in "kill -CONT 7".
 var commandSpace = regexp.MustCompile(` (\d|-[A-Z])`)
 
-// wrap breaks text into lines of textWidth. It keeps a command with a PID on one
+// wrap breaks text into lines of a width. It keeps a command with a PID on one
 // line.
-func wrap(text, indent string) string {
+func wrap(columns int, text, indent string) string {
 	var b strings.Builder
 	width := 0
 	for _, word := range strings.Split(commandSpace.ReplaceAllString(text, "\u00a0$1"), " ") {
@@ -578,7 +575,7 @@ func wrap(text, indent string) string {
 		case width == 0:
 			b.WriteString(indent)
 			width = len(indent)
-		case width+1+n > textWidth:
+		case width+1+n > columns:
 			b.WriteString("\n" + indent)
 			width = len(indent)
 		default:

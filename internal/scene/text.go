@@ -30,7 +30,7 @@ func (s Story) WriteText(w io.Writer, colour bool) error {
 func (s Story) Parts(colour bool) []string { return s.parts(colour, lineWidth) }
 
 func (s Story) parts(colour bool, width int) (parts []string) {
-	p := &printer{Paint: report.Paint(colour), width: width}
+	p := &printer{Paint: report.Paint{Colour: colour}, width: width}
 	end := func() {
 		parts = append(parts, p.b.String())
 		p.b.Reset()

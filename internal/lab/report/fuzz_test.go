@@ -27,11 +27,11 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if recording != nil {
-			show(t, "text", func() error { return recording.Text(io.Discard, false, nil) })
+			show(t, "text", func() error { return recording.Text(io.Discard, Paint{}, nil) })
 			show(t, "trace", func() error { return WriteTrace(io.Discard, []*Recording{recording}) })
 			return
 		}
-		show(t, "text", func() error { return report.Text(io.Discard, true) })
+		show(t, "text", func() error { return report.Text(io.Discard, Paint{Colour: true}) })
 		show(t, "Markdown", func() error { return report.Markdown(io.Discard) })
 		show(t, "CSV", func() error { return report.CSV(io.Discard) })
 		show(t, "trace", func() error { return WriteTrace(io.Discard, report.Recordings()) })

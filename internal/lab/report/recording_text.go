@@ -30,10 +30,10 @@ func (h laneHold) who() string {
 
 // Text writes who held which lock: the totals of each process, and the longest
 // holds. With a period it writes all holds that fall into it.
-func (r *Recording) Text(w io.Writer, colour bool, p *Period) error {
+func (r *Recording) Text(w io.Writer, paint Paint, p *Period) error {
 	var b strings.Builder
 	end := r.end()
-	fmt.Fprintf(&b, "%s, %s to %s\n", Paint(colour).Bold(r.Title), r.clock(0, "2006-01-02 15:04:05"), r.clock(end, "2006-01-02 15:04:05"))
+	fmt.Fprintf(&b, "%s, %s to %s\n", paint.Bold(r.Title), r.clock(0, "2006-01-02 15:04:05"), r.clock(end, "2006-01-02 15:04:05"))
 	for _, n := range r.Notes {
 		if n.Process == "" && (p == nil || p.contains(r.Zero.Add(n.At), r.Zero.Add(n.At))) {
 			fmt.Fprintf(&b, "%s  %s\n", r.clock(n.At, "15:04:05"), n.Text)
@@ -63,7 +63,7 @@ func (r *Recording) Text(w io.Writer, colour bool, p *Period) error {
 		r.listHolds(&b, holds)
 	}
 	if d := r.Dropped; d != nil {
-		b.WriteString("\n" + wrap("", "", fmt.Sprintf("Of %s events the recording has all that ended in the first %s, and of the later ones the %s with the longest waits.",
+		b.WriteString("\n" + paint.wrap("", "", fmt.Sprintf("Of %s events the recording has all that ended in the first %s, and of the later ones the %s with the longest waits.",
 			thousands(d.Events), roundTime(d.Until), thousands(d.Waits))))
 	}
 	_, err := io.WriteString(w, b.String())

@@ -62,7 +62,7 @@ func TestRecordingHolds(t *testing.T) {
 				p = &parsed
 			}
 			var b strings.Builder
-			if err := read.Text(&b, false, p); err != nil {
+			if err := read.Text(&b, Paint{}, p); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, name+".txt", []byte(b.String()))
@@ -80,7 +80,7 @@ func TestRecordingHoldsListsTheLongest(t *testing.T) {
 		lane.Events = append(lane.Events, Event{Ready: from, Wants: from, Begun: from, Released: to, End: to, Lock: "reserved"})
 	}
 	var b strings.Builder
-	if err := r.Text(&b, false, nil); err != nil {
+	if err := r.Text(&b, Paint{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(b.String(), "reserved for "); n != maxListed-1 || !strings.Contains(b.String(), "The 30 longest holds") || strings.Contains(b.String(), "for 7.0 s") {

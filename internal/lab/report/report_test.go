@@ -42,7 +42,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestGoldenReports(t *testing.T) {
 	r := fixedReport()
 	for name, write := range map[string]func(io.Writer) error{
-		"report.txt":  func(w io.Writer) error { return r.Text(w, false) },
+		"report.txt":  func(w io.Writer) error { return r.Text(w, Paint{}) },
 		"report.json": r.JSON,
 		"report.md":   r.Markdown,
 		"report.csv":  r.CSV,
@@ -60,18 +60,24 @@ func TestGoldenReports(t *testing.T) {
 func TestTextFitsTheTerminal(t *testing.T) {
 	r := fixedReport()
 	var plain, coloured bytes.Buffer
-	if err := r.Text(&plain, false); err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(plain.String()) {
-		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width {
-			t.Errorf("a line of %d columns: %s", n, line)
+	for _, columns := range []int{0, 120, 100, 80, 70} {
+		plain.Reset()
+		if err := r.Text(&plain, Paint{Columns: columns}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(plain.String()) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > (Paint{Columns: columns}).Width() {
+				t.Errorf("%d columns: a line of %d: %s", columns, n, line)
+			}
+		}
+		if got := strings.Contains(plain.String(), "not shown"); got != (columns == 80 || columns == 70) {
+			t.Errorf("%d columns: says that columns are not shown: %t", columns, got)
 		}
 	}
 	if strings.Contains(plain.String(), "\x1b") {
 		t.Error("colour where none was asked for")
 	}
-	if err := r.Text(&coloured, true); err != nil {
+	if err := r.Text(&coloured, Paint{Colour: true}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(coloured.String(), "\x1b[31m✗") {
@@ -143,7 +149,7 @@ func TestSavedResultIsReportedAgain(t *testing.T) {
 	}
 	r.Command, r.MoreFindings = fixedCommand, fixedReport().MoreFindings
 	for name, write := range map[string]func(io.Writer) error{
-		"report.txt":  func(w io.Writer) error { return r.Text(w, false) },
+		"report.txt":  func(w io.Writer) error { return r.Text(w, Paint{}) },
 		"report.json": r.JSON,
 		"report.md":   r.Markdown,
 		"report.csv":  r.CSV,
@@ -179,7 +185,7 @@ func TestRecordingText(t *testing.T) {
 	time.Local = time.UTC
 	var b bytes.Buffer
 	r := fixedRecording()
-	if err := r.Text(&b, false, nil); err != nil {
+	if err := r.Text(&b, Paint{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "recording.txt", b.Bytes())
@@ -216,7 +222,7 @@ func TestInterruptedTrialSaysWhatWasAsked(t *testing.T) {
 		t.Errorf("max wait %v ms, want that of P2", *trial.Wait.Max)
 	}
 	var b bytes.Buffer
-	if err := (Report{Trials: []Trial{trial}, Interrupted: true}).Text(&b, false); err != nil {
+	if err := (Report{Trials: []Trial{trial}, Interrupted: true}).Text(&b, Paint{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"1/6", "P1 row 2    had held the lock for 0.20 s when the run was interrupted", "P2 row 1    had waited 0.50 s for the lock when"} {

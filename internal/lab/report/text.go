@@ -50,14 +50,13 @@ func (r Report) Recordings() []*Recording {
 // shownFindings is how many findings the text has, unless all are asked for.
 const shownFindings = 6
 
-// Text writes the report for a person, in at most 100 columns.
-func (r Report) Text(w io.Writer, colour bool) error {
-	p := Paint(colour)
+// Text writes the report for a person.
+func (r Report) Text(w io.Writer, p Paint) error {
 	var b strings.Builder
 	first, rest := r.splitIntroduction()
 	if len(first) > 0 {
 		b.WriteString(heading(p, "Introduction: three processes, one database file"))
-		b.WriteString(wrap("  ", "  ", "Each of three processes writes two rows, all at the same time. For each row a process connects and "+
+		b.WriteString(p.wrap("  ", "  ", "Each of three processes writes two rows, all at the same time. For each row a process connects and "+
 			"runs BEGIN, INSERT, a task (the work behind the row) and COMMIT."))
 		for _, t := range first {
 			b.WriteString("\n" + describeIntroduction(t, p))
@@ -67,7 +66,7 @@ func (r Report) Text(w io.Writer, colour bool) error {
 	for _, g := range groups {
 		b.WriteString(heading(p, capitalize(g.Setting.Size())))
 		if line := conditions(g); line != "" {
-			b.WriteString(wrap("  ", "  ", line) + "\n")
+			b.WriteString(p.wrap("  ", "  ", line) + "\n")
 		}
 		b.WriteString(indent(textTable(g.trials, p)))
 		for _, t := range g.trials {
@@ -84,14 +83,14 @@ func (r Report) Text(w io.Writer, colour bool) error {
 	b.WriteString(r.findingsText(p))
 	if a, ok := Recommend(r.Trials); ok {
 		b.WriteString(heading(p, "Recommendation"))
-		b.WriteString(wrap("  ", "  ", a.Text))
-		b.WriteString("\n" + commandLines(r.checkCommand(a)))
+		b.WriteString(p.wrap("  ", "  ", a.Text))
+		b.WriteString("\n" + commandLines(r.checkCommand(a), p))
 	}
 	if r.AboutLine != "" {
-		b.WriteString("\n" + wrap("", "", r.AboutLine))
+		b.WriteString("\n" + p.wrap("", "", r.AboutLine))
 	}
 	if r.Warning != "" {
-		b.WriteString(wrap("", "", p.Red("Warning: ")+r.Warning))
+		b.WriteString(p.wrap("", "", p.Red("Warning: ")+r.Warning))
 	}
 	_, err := io.WriteString(w, strings.TrimLeft(b.String(), "\n"))
 	return err
@@ -122,10 +121,10 @@ func (r Report) findingsText(p Paint) string {
 	var b strings.Builder
 	b.WriteString(heading(p, "What this run shows"))
 	for _, s := range shown {
-		b.WriteString(wrap("  - ", "    ", s))
+		b.WriteString(p.wrap("  - ", "    ", s))
 	}
 	if more := len(all) - len(shown); more > 0 {
-		b.WriteString(wrap("    ", "    ", p.Faint(fmt.Sprintf("and %d more: %s", more, r.MoreFindings))))
+		b.WriteString(p.wrap("    ", "    ", p.Faint(fmt.Sprintf("and %d more: %s", more, r.MoreFindings))))
 	}
 	return b.String()
 }
@@ -136,7 +135,7 @@ func describeIntroduction(t Trial, p Paint) string {
 	if t.Task > 0 {
 		what = fmt.Sprintf("A task of %s inside the transaction, and a busy timeout of %s.", exactTime(t.Task), exactTime(t.BusyTimeout))
 	}
-	b := "  " + p.Bold(what) + "\n"
+	b := p.wrap("  ", "  ", p.Bold(what))
 	if t.Stored == t.Asked {
 		return b + fmt.Sprintf("  All %d of %d rows are stored, after %s.\n", t.Stored, t.Asked, roundSeconds(valueOf(t.Seconds)))
 	}
@@ -177,10 +176,39 @@ func newTextTable() table.Writer {
 	return w
 }
 
+// narrowing is the order in which columns of the table are left out where they do not
+// fit: those whose facts the findings tell, too, go first.
+var narrowing = []string{"wait p50 ms", "Jain", "rows/process", "BUSY"}
+
+// textTable shows the trials. Columns that do not fit the width are left out, and named.
 func textTable(trials []Trial, p Paint) string {
+	var left []string
+	for n := 0; ; n++ {
+		left = narrowing[:n]
+		rendered := renderTable(trials, left, p)
+		if n < len(narrowing) && text.LongestLineLen(rendered)+2 > p.Width() {
+			continue
+		}
+		if n > 0 {
+			rendered += "\n" + strings.TrimSuffix(p.narrower(2).wrap("", "", "not shown for want of space: "+joinNames(left)+"; --format csv has all"), "\n")
+		}
+		return rendered + "\n" + repeatLines(trials, p)
+	}
+}
+
+func renderTable(trials []Trial, without []string, p Paint) string {
 	w := newTextTable()
-	w.AppendHeader(table.Row{"strategy", "stored/asked", "BUSY", "rows/s", "wait p50 ms", "max wait ms", "rows/process", "Jain"})
-	w.SetColumnConfigs(alignRight(2, 8))
+	columns := []string{"strategy", "stored/asked", "BUSY", "rows/s", "wait p50 ms", "max wait ms", "rows/process", "Jain"}
+	row := func(cells ...string) (kept table.Row) {
+		for i, c := range cells {
+			if !slices.Contains(without, columns[i]) {
+				kept = append(kept, c)
+			}
+		}
+		return kept
+	}
+	w.AppendHeader(row(columns...))
+	w.SetColumnConfigs(alignRight(2, len(columns)))
 	for _, t := range trials {
 		stored := fmt.Sprintf("%s/%s", thousands(t.Stored), thousands(t.Asked+t.NotBegun))
 		busy := thousands(t.BusyCount())
@@ -190,12 +218,12 @@ func textTable(trials []Trial, p Paint) string {
 		if t.BusyCount() > 0 {
 			busy = p.Red(busy)
 		}
-		w.AppendRow(table.Row{
+		w.AppendRow(row(
 			t.Strategy, stored, busy, figure(t.Rate), optionalFigure(t.Wait.P50), optionalFigure(t.Wait.Max),
 			fmt.Sprintf("%s-%s", thousands(t.MinRows), thousands(t.MaxRows)), jainText(t.Fairness),
-		})
+		))
 	}
-	return w.Render() + "\n" + repeatLines(trials)
+	return strings.TrimRight(w.Render(), " ")
 }
 
 // tableLegend explains the columns of the tables above it, with an example.
@@ -209,7 +237,7 @@ func tableLegend(trials []Trial, p Paint) string {
 		shared = " (consumers share one queue, so a process may store more than its part)"
 	}
 	var b strings.Builder
-	for line := range strings.Lines(wrap("  ", "  ", "wait: from ready to commit or failure, less the task; for example ready at 0, a task of 20 ms, "+
+	for line := range strings.Lines(p.wrap("  ", "  ", "wait: from ready to commit or failure, less the task; for example ready at 0, a task of 20 ms, "+
 		"commit at 100 ms: 80 ms. p50: half of all rows waited less. BUSY: SQLITE_BUSY errors. "+
 		"rows/process: fewest-most "+moment+shared+". Jain: 1 all got the same, 1/n one got all.")) {
 		b.WriteString(p.Faint(strings.TrimSuffix(line, "\n")) + "\n")
@@ -227,7 +255,7 @@ func alignRight(from, to int) []table.ColumnConfig {
 }
 
 // repeatLines say how far the repeats of each trial differ.
-func repeatLines(trials []Trial) string {
+func repeatLines(trials []Trial, p Paint) string {
 	var b strings.Builder
 	for _, t := range trials {
 		r, ok := t.Range["rows_per_second"]
@@ -235,8 +263,9 @@ func repeatLines(trials []Trial) string {
 			continue
 		}
 		wait := t.Range["wait_max_ms"]
-		fmt.Fprintf(&b, "%-12s %d runs: %s to %s rows/s, max wait %s to %s; the table has the median run\n",
-			t.Strategy, t.Repeat, figure(r[0]), figure(r[1]), roundMillis(wait[0]), roundMillis(wait[1]))
+		b.WriteString(p.narrower(2).wrap(fmt.Sprintf("%-12s ", t.Strategy), strings.Repeat(" ", 13), fmt.Sprintf(
+			"%d runs: %s to %s rows/s, max wait %s to %s; the table has the median run",
+			t.Repeat, figure(r[0]), figure(r[1]), roundMillis(wait[0]), roundMillis(wait[1]))))
 	}
 	if b.Len() > 0 {
 		return "\n" + b.String()
@@ -299,11 +328,11 @@ func sweepTable(title string, groups []group, cell func(Trial) string) string {
 }
 
 // commandLines shows what to type, broken where it is too long.
-func commandLines(command string) string {
+func commandLines(command string, p Paint) string {
 	flags := strings.Split(command, " --") // each with its value
 	lines := flags[:1]
 	for _, f := range flags[1:] {
-		if last := &lines[len(lines)-1]; len(*last)+len(f) > width-12 {
+		if last := &lines[len(lines)-1]; len(*last)+len(f) > p.Width()-12 {
 			lines = append(lines, "--"+f)
 		} else {
 			*last += " --" + f

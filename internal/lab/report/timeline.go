@@ -15,7 +15,9 @@ const (
 	errorMark = '✗'
 )
 
-const timelineColumns = 80
+// timelineMargin is what the names take before the time line, and the last time
+// after it.
+const timelineMargin = 20
 
 // shownEvents is how many events a trial may have to be shown row by row.
 const shownEvents = 48
@@ -44,12 +46,13 @@ func timeline(t Trial, p Paint) string {
 	if end == 0 {
 		return ""
 	}
-	column := func(at time.Duration) int { return int(int64(at) * (timelineColumns - 1) / int64(end)) }
+	columns := p.Width() - timelineMargin
+	column := func(at time.Duration) int { return int(int64(at) * int64(columns-1) / int64(end)) }
 	var b strings.Builder
-	b.WriteString("          " + ruler(end, column) + "\n")
+	b.WriteString("          " + ruler(end, columns, column) + "\n")
 	drawn := map[rune]bool{}
 	for _, lane := range t.shown() {
-		line := []rune(strings.Repeat(" ", timelineColumns))
+		line := []rune(strings.Repeat(" ", columns))
 		var last time.Duration
 		for _, e := range lane.Events {
 			draw(line, e, last, column)
@@ -94,9 +97,9 @@ func draw(line []rune, e Event, last time.Duration, column func(time.Duration) i
 }
 
 // ruler is the line of times: at most five, at round figures.
-func ruler(end time.Duration, column func(time.Duration) int) string {
+func ruler(end time.Duration, columns int, column func(time.Duration) int) string {
 	step := roundStep(end / 4)
-	line := []rune(strings.Repeat(" ", timelineColumns+8))
+	line := []rune(strings.Repeat(" ", columns+8))
 	for at := time.Duration(0); at <= end; at += step {
 		copy(line[column(at):], []rune("|"+at.String()))
 	}
@@ -124,10 +127,11 @@ func timelineLegend(t Trial, drawn map[rune]bool, p Paint) string {
 		text string
 	}{{taskMark, "works"}, {waitMark, waits}, {holdMark, "holds the lock"}, {errorMark, "SQLITE_BUSY or another error"}} {
 		if drawn[mark.sign] {
-			entries = append(entries, string(mark.sign)+" "+mark.text)
+			entries = append(entries, strings.ReplaceAll(string(mark.sign)+" "+mark.text, " ", "\x00")) // not broken
 		}
 	}
-	return "          " + p.Faint(strings.Join(entries, "   ")) + "\n"
+	margin := strings.Repeat(" ", 10)
+	return p.wrap(margin, margin, p.Faint(strings.Join(entries, "\x00\x00 ")))
 }
 
 // eventSentences tells the end of every row of every process.
@@ -139,10 +143,10 @@ func eventSentences(t Trial, p Paint) string {
 		}
 		for _, e := range lane.Events {
 			row := fmt.Sprintf("%s row %d", lane.Process, e.First+1)
-			b.WriteString(wrap(fmt.Sprintf("  %-12s", row), strings.Repeat(" ", 14), eventSentence(t, lane.Process, e, p)))
+			b.WriteString(p.wrap(fmt.Sprintf("  %-12s", row), strings.Repeat(" ", 14), eventSentence(t, lane.Process, e, p)))
 		}
 	}
-	return b.String() + observedHolders(t)
+	return b.String() + observedHolders(t, p)
 }
 
 func eventSentence(t Trial, process string, e Event, p Paint) string {
@@ -188,7 +192,7 @@ func unfinishedSentence(t Trial, e Event) string {
 
 // observedHolders says what the lock observer saw while processes waited: who
 // held which lock, and how often.
-func observedHolders(t Trial) string {
+func observedHolders(t Trial, p Paint) string {
 	var who []string
 	n := map[string]int{}
 	for _, b := range t.Busy {
@@ -208,7 +212,7 @@ func observedHolders(t Trial) string {
 	for _, s := range who[:min(3, len(who))] {
 		parts = append(parts, fmt.Sprintf("%s in %d of %d waits", s, n[s], len(t.Busy)))
 	}
-	return wrap("  ", "  ", "The holder that the operating system's table of locks showed: "+joinNames(parts)+".")
+	return p.wrap("  ", "  ", "The holder that the operating system's table of locks showed: "+joinNames(parts)+".")
 }
 
 // busySummary sums up the SQLITE_BUSY errors of a trial that is too large to be
@@ -222,7 +226,7 @@ func busySummary(t Trial, p Paint) string {
 			continue
 		}
 		b := t.Busy[i]
-		lines = append(lines, wrap(fmt.Sprintf("  %-5s", r.Process), "       ", fmt.Sprintf("%s; row %d waited %s%s",
+		lines = append(lines, p.wrap(fmt.Sprintf("  %-5s", r.Process), "       ", fmt.Sprintf("%s; row %d waited %s%s",
 			occurrences(r.Busy), b.Row, roundTime(b.Waited), heldMeanwhile(b))))
 	}
 	if len(lines) == 0 {
@@ -232,5 +236,5 @@ func busySummary(t Trial, p Paint) string {
 	if len(lines) > most {
 		s += fmt.Sprintf("  and %s more\n", count(len(lines)-most, "process", "processes"))
 	}
-	return s + observedHolders(t)
+	return s + observedHolders(t, p)
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-const width = 100 // of the text report, in columns
-
 func thousands(n int) string { return humanize.Comma(int64(n)) }
 
 func count(n int, one, many string) string {
@@ -96,16 +94,19 @@ func valueOf(f *float64) float64 {
 
 func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
+// narrower leaves columns for an indent.
+func (p Paint) narrower(columns int) Paint { return Paint{p.Colour, p.Width() - columns} }
+
 // wrap breaks a text at words into lines below the width: the first after one
 // indent, the others after another of the same length. A number and its unit
 // stay on one line.
-func wrap(first, rest, s string) string {
+func (p Paint) wrap(first, rest, s string) string {
 	var b strings.Builder
 	line, indented := first, true
 	s = numberAndUnit.ReplaceAllString(s, "$1\x00$2")
 	for word := range strings.FieldsSeq(s) {
 		word = strings.ReplaceAll(word, "\x00", " ")
-		if !indented && text.StringWidthWithoutEscSequences(line)+1+text.StringWidthWithoutEscSequences(word) > width {
+		if !indented && text.StringWidthWithoutEscSequences(line)+1+text.StringWidthWithoutEscSequences(word) > p.Width() {
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			line, indented = rest, true
 		}
@@ -132,9 +133,25 @@ func indent(s string) string {
 // isBusy says whether a code is SQLITE_BUSY or an extended code of its family.
 func isBusy(code int) bool { return code&0xff == 5 }
 
-// Paint colours text with ANSI codes where it is true, and leaves it alone
-// elsewhere.
-type Paint bool
+// Paint is how text is written for a person: with ANSI codes or without, in so many
+// columns.
+type Paint struct {
+	Colour  bool
+	Columns int // 0 means 100; more are not used, because long lines are hard to read
+}
+
+const (
+	maxWidth = 100
+	minWidth = 60
+)
+
+// Width returns the columns to write in.
+func (p Paint) Width() int {
+	if p.Columns == 0 {
+		return maxWidth
+	}
+	return max(minWidth, min(maxWidth, p.Columns))
+}
 
 // Bold marks headings.
 func (p Paint) Bold(s string) string { return p.code("1", s) }
@@ -155,7 +172,7 @@ func (p Paint) Green(s string) string { return p.code("32", s) }
 func (p Paint) Yellow(s string) string { return p.code("33", s) }
 
 func (p Paint) code(code, s string) string {
-	if !p || s == "" {
+	if !p.Colour || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
