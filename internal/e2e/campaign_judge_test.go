@@ -82,7 +82,7 @@ func (r *round) judge() {
 	}
 	path := filepath.Join(r.consumerMachine.folder, "rides.db")
 	files := []string{r.file}
-	if *campaignSync == "always" {
+	if r.sync == "always" {
 		files = append(files, filepath.Join(r.dir, witnessSource))
 	}
 	r.command("consumer", append([]string{"verify", "--db", path}, files...)...)
@@ -230,7 +230,7 @@ func readJudged(file string, without map[int]bool) (map[int]judgedRow, error) {
 	}
 }
 
-// judgeWitness counts the rows of the witness. With another broker-sync than always a
+// judgeWitness counts the rows of the witness. With another sync than always a
 // power cut may lose rows, and they are counted.
 func (r *round) judgeWitness(db *sql.DB) {
 	stored := 0
@@ -253,7 +253,7 @@ func (r *round) judgeWitness(db *sql.DB) {
 		r.t.Errorf("%d rejects of the witness: %v", rejects, err)
 	}
 	r.lost = r.witness.lines - 2 - stored
-	if r.lost != 0 && *campaignSync == "always" {
+	if r.lost != 0 && r.sync == "always" {
 		r.t.Errorf("%d of %d acknowledged rows of the witness are missing", r.lost, r.witness.lines-2)
 	}
 }

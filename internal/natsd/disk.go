@@ -101,6 +101,33 @@ func waitWritable(ctx context.Context, store string, log *slog.Logger) bool {
 	}
 }
 
+// syncMetadata syncs what makes the files of a stream that stream: its name, settings and
+// time of creation. With a sync interval the server never does. After a power cut it would
+// not find the stream, and a new one with the old messages would take its place, to which
+// no database belongs.
+func (s *Server) syncMetadata() error {
+	if s.config.Sync <= 0 { // with 0 the server syncs all it writes
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(s.store, "jetstream", "*", "streams", "*", "meta.*"))
+	for _, name := range files {
+		err = errors.Join(err, syncFile(name))
+	}
+	return err
+}
+
+// syncFile syncs a file that may be removed or replaced meanwhile.
+func syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // Windows can't sync what is read-only
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
 // freeReserve removes the reserve of a broker that was killed, if the disk is too
 // full to start without it.
 func freeReserve(store string) error {

@@ -120,7 +120,7 @@ func (s *Server) maintain() error {
 	if !s.maintained() {
 		return nil
 	}
-	return s.config.Maintain(s)
+	return errors.Join(s.config.Maintain(s), s.syncMetadata())
 }
 
 func (s *Server) maintained() bool { return s.standalone && s.config.Maintain != nil }
