@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"turnstile/internal/lab/report"
@@ -112,7 +113,10 @@ func (p savedPage) file(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("web: %w", err)
 	}
-	return string(text), nil
+	if path.Ext(name) == ".js" {
+		text, err = minified(name, text)
+	}
+	return string(text), err
 }
 
 // sourceHash is a source of a Content-Security-Policy.

@@ -478,18 +478,22 @@ func TestRecordingPage(t *testing.T) {
 	}
 }
 
-// What a browser has to read for a page is small.
+// What browsers have to read is small: all scripts of all pages, as they get them.
 func TestScriptsAreSmall(t *testing.T) {
 	const most = 60_000
 	size := 0
 	for _, name := range append(slices.Clone(labScripts), "live.js") {
-		text, err := labFiles.ReadFile(name)
+		text, err := labPage.file(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		size += len(text)
 	}
-	if size > most {
-		t.Errorf("the scripts of the lab's page have %d bytes, want %d at most", size, most)
+	text, err := savedStream.file("stream.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size += len(text); size > most {
+		t.Errorf("the scripts have %d bytes, want %d at most", size, most)
 	}
 }

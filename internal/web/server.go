@@ -170,6 +170,11 @@ func (s *Server) readFiles() error {
 		if !ok {
 			return fmt.Errorf("web: file %s: unknown type", name)
 		}
+		if path.Ext(name) == ".js" {
+			if content, err = minified(name, content); err != nil {
+				return err
+			}
+		}
 		s.files["/"+name] = file{kind, content}
 	}
 	index := s.files["/"+s.options.Index]
