@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"turnstile/internal/about"
+	"turnstile/internal/cli"
 	"turnstile/internal/ingest"
 	"turnstile/internal/mta"
 	"turnstile/internal/store"
@@ -78,7 +79,7 @@ func newMetrics(ctx context.Context) *metrics {
 	m.lastCommit = gauge("last_commit_timestamp_seconds", "When the last transaction was committed; 0: none yet.")
 	info := f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "turnstile", Name: "build_info", Help: "Always 1; the labels are the versions."},
 		[]string{"version", "goversion", "sqlite", "nats"})
-	info.WithLabelValues(about.Version(), runtime.Version(), about.SQLiteVersion(ctx), about.ModuleVersions()["github.com/nats-io/nats.go"]).Set(1)
+	info.WithLabelValues(cli.Release(), runtime.Version(), about.SQLiteVersion(ctx), about.ModuleVersions()["github.com/nats-io/nats.go"]).Set(1)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -143,15 +143,6 @@ func terminal() string {
 
 // Versions of the modules and of the source.
 
-// Version returns the version of this program, or "".
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	return info.Main.Version
-}
-
 // ModuleVersions returns the version of each module in the binary.
 func ModuleVersions() map[string]string {
 	v := map[string]string{}

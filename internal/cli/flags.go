@@ -169,14 +169,29 @@ func (f *Flags) helpText(all bool) string {
 	return b.String()
 }
 
+// release is set in the archives that .ci/release makes.
+var release string
+
+// Release returns the version of the program: that of a release, or of the commit that
+// it was built from, or "unknown".
+func Release() string {
+	info, ok := debug.ReadBuildInfo()
+	switch {
+	case release != "":
+		return release
+	case ok:
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
 // Version returns the versions of the program, Go, and the main dependencies.
 func Version() string {
-	version, parts := "turnstile (unknown build)", []string{runtime.Version()}
+	version, parts := "turnstile "+Release(), []string{runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return version
 	}
-	version = "turnstile " + info.Main.Version
 	for _, d := range info.Deps {
 		switch d.Path {
 		case "modernc.org/sqlite", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go":
