@@ -111,7 +111,7 @@ func buildAll() (string, error) {
 	b.once.Do(func() {
 		// Without -buildvcs=false go build runs git, which may refuse the checkout.
 		args := append([]string{"build", "-buildvcs=false", "-o", b.dir + string(filepath.Separator)}, raceFlag...)
-		build := exec.Command("go", append(args, "./broker", "./producer", "./consumer", "./contention", "./data/generate")...)
+		build := exec.Command("go", append(args, "./broker", "./producer", "./consumer", "./contention", "./data/generate", "./internal/e2e/testdata/ownprogram")...)
 		build.Dir = filepath.Join("..", "..")
 		if out, err := build.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("%s: %w\n%s", build, err, out)
@@ -181,6 +181,8 @@ func TestScripts(t *testing.T) {
 				return len(raceFlag) > 0, nil
 			case "mounts":
 				return canMount()
+			case "natscli":
+				return haveNATSCLI()
 			case "smalldisk":
 				return canMountHere()
 			}
@@ -225,6 +227,25 @@ func canMountHere() (bool, error) {
 		return false, errors.New("small disks need root, on Linux")
 	}
 	return false, nil
+}
+
+// natsCLI is the version of the nats CLI that the scripts are tried with.
+const natsCLI = "github.com/nats-io/natscli/nats@v0.5.1"
+
+// haveNATSCLI reports whether there is a nats CLI. Under CI it is installed beside the
+// commands.
+func haveNATSCLI() (bool, error) {
+	if os.Getenv("CI") == "true" {
+		install := exec.Command("go", "install", natsCLI)
+		install.Env = append(os.Environ(), "GOBIN="+binaries.dir, "GOFLAGS=")
+		out, err := install.CombinedOutput()
+		if err != nil {
+			return false, fmt.Errorf("%s: %w\n%s", install, err, out)
+		}
+		return true, nil
+	}
+	_, err := exec.LookPath("nats")
+	return err == nil, nil
 }
 
 // smallDisk mounts an empty disk of a size, such as 24m, until the script ends.

@@ -41,6 +41,7 @@ var permissions = map[string]*server.Permissions{
 			"$JS.API.CONSUMER.NAMES.MTA", "$JS.API.CONSUMER.INFO.MTA.*", "$JS.API.CONSUMER.CREATE.MTA.*",
 			"$JS.API.CONSUMER.DELETE.MTA.*", "$JS.API.CONSUMER.MSG.NEXT.MTA.*",
 			"$JS.ACK.MTA.*.>", "turnstile.confirm.>", "turnstile.writer.*",
+			"_INBOX.>", // answers to requests of the nats CLI
 			"turnstile.summary.writer", "turnstile.summary.standby"),
 		// turnstile.writer: a starting consumer asks whether a writer is still alive.
 		Subscribe: allow("_INBOX_consumer.>", "mta.now.>", "turnstile.writer.*", "turnstile.confirm.>",

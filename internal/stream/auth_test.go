@@ -279,3 +279,25 @@ func must[T any](v T, err error) func(*testing.T) T {
 		return v
 	}
 }
+
+// A sender chooses the reply subject of its request. If the broker refuses it, the
+// consumer goes on.
+func TestRefusedAnswerDoesNotEndTheConnection(t *testing.T) {
+	b, credentials := fortress(t, natsd.TLS{})
+	log := &lines{}
+	config := login(b, credentials, "producer", "producer") // may not publish to an inbox
+	config.Log = slog.New(slog.NewTextHandler(log, nil))
+	c, err := Connect(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.nc.Close() })
+	d := &Delivery{conn: c, confirmTo: "_INBOX.someone.x"}
+	if err := errors.Join(d.Confirm([]byte("{}")), c.nc.FlushTimeout(10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a warning", func() bool { return log.count("refuses its reply subject") == 1 || c.Err() != nil })
+	if err := c.Err(); err != nil {
+		t.Errorf("the connection ended: %v", err)
+	}
+}

@@ -164,6 +164,10 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 // asyncError handles errors that no call returns. Permission denied is one of them:
 // the denied call gets no response.
 func (c *Conn) asyncError(err error, config Config) {
+	if isAnswerViolation(err) {
+		c.log.Warn("a request was not answered: the broker refuses its reply subject", "error", err)
+		return
+	}
 	if errors.Is(err, nats.ErrPermissionViolation) && (!isSummaryViolation(err) || config.Role == viewerRole) {
 		c.fail(&RightsError{err.Error(), config.Role, config.User})
 		return

@@ -5,6 +5,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -57,8 +58,8 @@ func (r *Reader) delivery(m *nats.Msg) (*Delivery, error) {
 // request returns the delivery of a request, or nil if its sender can't be
 // answered. The sender still has the rows.
 func request(c *Conn, m *nats.Msg) *Delivery {
-	if !isConfirmSubject(m.Reply) {
-		c.log.Warn("request refused: its reply subject is not below "+confirmSubjects, "subject", m.Subject, "reply", m.Reply)
+	if !isReplySubject(m.Reply) {
+		c.log.Warn("request refused: its reply subject is not below "+confirmSubjects+" or "+inboxSubjects, "subject", m.Subject, "reply", m.Reply)
 		return nil
 	}
 	return &Delivery{conn: c, header: m.Header, body: m.Data, confirmTo: m.Reply}
@@ -128,6 +129,13 @@ func (d *Delivery) Nak() error {
 		return nil
 	}
 	return wrap("nak", d.conn.nc.Publish(d.ackTo, nak))
+}
+
+// isAnswerViolation reports whether the broker refuses an answer to an inbox. A broker
+// with users of its own may do so. The sender chose the subject, so it must not be able
+// to end the consumer.
+func isAnswerViolation(err error) bool {
+	return strings.Contains(err.Error(), `Publish to "`+inboxSubjects)
 }
 
 // current reports whether the message can still be acknowledged. After a

@@ -25,6 +25,7 @@ const (
 	rowSubjects     = "mta.ridership." // subjects of the stream, then the source
 	requestSubjects = "mta.now."       // subjects of requests, then the source
 	confirmSubjects = "turnstile.confirm."
+	inboxSubjects   = "_INBOX." // reply subjects of clients that set no prefix, such as the nats CLI
 
 	sourceHeader  = "Turnstile-Source"
 	lineHeader    = "Turnstile-Line"    // of the first record
@@ -67,8 +68,17 @@ func isTokenChar(r rune) bool {
 // isConfirmSubject reports whether the consumer may publish to a subject from a
 // message. Without this check, a foreign message could name $JS.ACK... and make the
 // consumer acknowledge a row that is not stored.
-func isConfirmSubject(subject string) bool {
-	rest, ok := strings.CutPrefix(subject, confirmSubjects)
+func isConfirmSubject(subject string) bool { return isBelow(confirmSubjects, subject) }
+
+// isReplySubject reports whether the consumer may answer a request on a subject. An
+// inbox is safe as well: the broker acts on no message there.
+func isReplySubject(subject string) bool {
+	return isConfirmSubject(subject) || isBelow(inboxSubjects, subject)
+}
+
+// isBelow reports whether a subject is prefix and then plain tokens.
+func isBelow(prefix, subject string) bool {
+	rest, ok := strings.CutPrefix(subject, prefix)
 	if !ok || len(subject) > 128 {
 		return false
 	}
@@ -158,8 +168,8 @@ func Overhead(source, columns string) int { return 256 + 2*len(source) + len(col
 // decode returns the message's rows, or an error if it is not a turnstile message.
 // Any program may publish, so it validates every field.
 func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
-	if len(h[sourceHeader]) == 0 && len(h[lineHeader]) == 0 {
-		return c, errors.New("not a turnstile message: it has no Turnstile headers")
+	if missing := missingHeaders(h); len(missing) > 0 {
+		return c, fmt.Errorf("not a turnstile message: it has no header %s", strings.Join(missing, ", "))
 	}
 	c = mta.Chunk{Source: h.Get(sourceHeader), Columns: h.Get(columnsHeader), Data: body}
 	if err := mta.CheckSource(c.Source); err != nil {
@@ -183,4 +193,14 @@ func decode(h nats.Header, body []byte) (c mta.Chunk, err error) {
 		}
 	}
 	return c, nil
+}
+
+// missingHeaders returns the required headers that h does not have.
+func missingHeaders(h nats.Header) (missing []string) {
+	for _, name := range []string{sourceHeader, lineHeader, columnsHeader} {
+		if len(h[name]) == 0 {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }

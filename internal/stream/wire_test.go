@@ -158,12 +158,20 @@ func TestForeign(t *testing.T) {
 		}
 		return h
 	}
+	without := func(name string) nats.Header {
+		h := header()
+		h.Del(name)
+		return h
+	}
 	for name, c := range map[string]struct {
 		header nats.Header
 		body   string
 		want   string
 	}{
-		"no headers":           {nil, "hello", "no Turnstile headers"},
+		"no headers":           {nil, "hello", "no header Turnstile-Source, Turnstile-Line, Turnstile-Columns"},
+		"no source":            {without(sourceHeader), "x", "no header " + sourceHeader},
+		"no line":              {without(lineHeader), "x", "no header " + lineHeader},
+		"no columns":           {without(columnsHeader), "x", "no header " + columnsHeader},
 		"no body":              {header(), "", "no rows"},
 		"line 0":               {header(lineHeader, "0"), "x", "line number"},
 		"line not a number":    {header(lineHeader, "+1"), "x", "line number"},
@@ -200,6 +208,29 @@ func TestConfirmable(t *testing.T) {
 		if isConfirmSubject(subject) != want {
 			t.Errorf("%q: want %v", subject, want)
 		}
+	}
+}
+
+func TestReplySubjects(t *testing.T) {
+	for subject, want := range map[string]bool{
+		"turnstile.confirm.x":            true,
+		"_INBOX.Ab1.x":                   true,
+		"_INBOX.":                        false,
+		"_INBOX.>":                       false,
+		"_INBOX.a b":                     false,
+		"_INBOX_producer.x":              false,
+		"_INBOX.a\r\nPUB $JS.ACK.x 0":    false,
+		"$JS.API.STREAM.PURGE.MTA":       false,
+		"$JS.ACK.MTA.writer-1.1.1.1.1.0": false,
+		"mta.ridership.a":                false,
+		"":                               false,
+	} {
+		if isReplySubject(subject) != want {
+			t.Errorf("%q: want %v", subject, want)
+		}
+	}
+	if isConfirmSubject("_INBOX.Ab1.x") {
+		t.Error("a header may name the inbox of another client")
 	}
 }
 
