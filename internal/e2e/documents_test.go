@@ -130,6 +130,41 @@ func TestReadmeShowsWhatCommandsPrint(t *testing.T) {
 	}
 }
 
+// README quotes a program and commands of the nats CLI that a script runs.
+func TestReadmeQuotesWhatScriptsRun(t *testing.T) {
+	readme := readDocument(t, "README.md")
+	program := strings.ReplaceAll(readDocument(t, "internal/e2e/testdata/ownprogram/main.go"), "\n\t\t", "\n")
+	script := readDocument(t, "internal/e2e/testdata/ownprogram.txtar")
+	blocks := regexp.MustCompile("(?s)```go\n(row := .*?)```").FindAllStringSubmatch(readme, -1)
+	commands := regexp.MustCompile(`(?m)^nats .*$`).FindAllString(readme, -1)
+	if len(blocks) != 1 || len(commands) == 0 {
+		t.Fatalf("found %d programs and %d commands", len(blocks), len(commands))
+	}
+	if !strings.Contains(program, blocks[0][1]) {
+		t.Errorf("the program does not have\n%s", blocks[0][1])
+	}
+	for _, c := range commands {
+		if !strings.Contains(script, "exec "+c+"\n") {
+			t.Errorf("the script does not run %s", c)
+		}
+	}
+}
+
+// ARCHITECTURE names each subject and header of the wire format.
+func TestArchitectureNamesTheWireFormat(t *testing.T) {
+	_, section, _ := strings.Cut(readDocument(t, "ARCHITECTURE.md"), "## The wire format\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	names := regexp.MustCompile(`= +"([A-Za-z_]+[.-][A-Za-z.-]+|_INBOX\.)"`).FindAllStringSubmatch(readDocument(t, "internal/stream/wire.go"), -1)
+	if len(names) < 10 {
+		t.Errorf("found only %d names", len(names))
+	}
+	for _, m := range names {
+		if !strings.Contains(section, "`"+m[1]) {
+			t.Errorf("the wire format does not name %s", m[1])
+		}
+	}
+}
+
 // shellWords splits a command line at spaces that are not in double quotes.
 func shellWords(line string) (words []string) {
 	for _, word := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(line, -1) {
