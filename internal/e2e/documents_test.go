@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var documents = []string{"README.md", "ARCHITECTURE.md", "SECURITY.md", "data/README.md"}
+var documents = []string{"README.md", "ARCHITECTURE.md", "SECURITY.md", "OPERATIONS.md", "data/README.md"}
 
 func readDocument(t *testing.T, name string) string {
 	t.Helper()
@@ -86,13 +86,15 @@ func sourceText(t *testing.T) string {
 // Each command of a document knows the flags that it is shown with. The test adds
 // --help: the command then prints its help, unless an earlier flag is unknown.
 func TestDocumentedCommandsHaveTheirFlags(t *testing.T) {
-	command := regexp.MustCompile(`(?m)go run \./(broker|producer|consumer|contention|data/generate|internal/bench)\b([^#|>\n` + "`" + `]*)`)
+	checkout := regexp.MustCompile(`(?m)go run \./(broker|producer|consumer|contention|data/generate)\b([^#|>\n` + "`" + `]*)`)
+	released := regexp.MustCompile(`(?m)^(?:[A-Z_]+=\S+ )*(broker|producer|consumer|contention)\b([^#|>\n]*)`) // in a block of commands
 	for _, name := range documents {
 		text := strings.ReplaceAll(readDocument(t, name), "\\\n", " ")
-		for _, m := range command.FindAllStringSubmatch(text, -1) {
-			if m[1] == "internal/bench" {
-				continue // its flags are in its own help, and it is not built here
-			}
+		found := checkout.FindAllStringSubmatch(text, -1)
+		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			found = append(found, released.FindAllStringSubmatch(block[1], -1)...)
+		}
+		for _, m := range found {
 			args := strings.Fields(strings.TrimRight(m[2], " .,;:)"))
 			cmd := exec.Command(binary(t, filepath.Base(m[1])), append(args, "--help")...)
 			if out, err := cmd.CombinedOutput(); err != nil {
