@@ -105,7 +105,7 @@ func TestDecompressRefuses(t *testing.T) {
 		}
 	}
 	// A block of nothing is a message without rows.
-	d := Delivery{header: nats.Header{sourceHeader: {"a"}, lineHeader: {"2"}, encodingHeader: {snappy}}, body: s2.EncodeSnappy(nil, nil)}
+	d := Delivery{header: nats.Header{sourceHeader: {"a"}, lineHeader: {"2"}, columnsHeader: {"a"}, encodingHeader: {snappy}}, body: s2.EncodeSnappy(nil, nil)}
 	if _, err := d.Chunk(); err == nil || !strings.Contains(err.Error(), "no rows") {
 		t.Errorf("a block of nothing: got %v", err)
 	}
