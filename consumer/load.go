@@ -241,8 +241,8 @@ func writeLoad(w io.Writer, c loadConfig, r loadReport) error {
 	if c.result.Format == "json" {
 		return cli.WriteJSON(w, r)
 	}
-	_, err := fmt.Fprintf(w, "%s rows in %.2f s (%s rows/s): %s stored, %s already there, %s rejected\n",
-		formatCount(r.Rows), r.Seconds, formatCount(int64(r.RowsPerSecond)), formatCount(r.Stored), formatCount(r.AlreadyThere), formatCount(r.Rejected))
+	_, err := fmt.Fprintf(w, "%s in %.2f s (%s rows/s): %s stored, %s already there, %s rejected\n",
+		countOf(r.Rows, "row"), r.Seconds, formatCount(int64(r.RowsPerSecond)), formatCount(r.Stored), formatCount(r.AlreadyThere), formatCount(r.Rejected))
 	if err != nil || r.Proof == nil {
 		return err
 	}

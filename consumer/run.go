@@ -88,8 +88,8 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 		if c.result.Format == "json" {
 			return cli.WriteJSON(w, commits.runTotals)
 		}
-		_, err := fmt.Fprintf(w, "%s rows stored, %s already there, %s rejected\n",
-			formatCount(commits.Stored), formatCount(commits.AlreadyThere), formatCount(commits.Rejected))
+		_, err := fmt.Fprintf(w, "%s stored, %s already there, %s rejected\n",
+			countOf(commits.Stored, "row"), formatCount(commits.AlreadyThere), formatCount(commits.Rejected))
 		return err
 	})
 }

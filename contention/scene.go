@@ -100,7 +100,7 @@ func choose(name string) ([]scenes.Scene, error) {
 	if name != "all" {
 		s, ok := scenes.Find(name)
 		if !ok {
-			return nil, cli.Usagef("one of: "+strings.Join(sceneNames(), ", ")+", all", "unknown scene %q", name)
+			return nil, cli.Usagef("use one of: "+strings.Join(sceneNames(), ", ")+", all", "unknown scene %q", name)
 		}
 		return []scenes.Scene{s}, nil
 	}

@@ -152,7 +152,7 @@ func TestSceneUnsupported(t *testing.T) {
 func TestSceneMistyped(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"", "contention: which scene?\ncontention: hint: " + cli.Invocation("contention") + " scene list\n"},
-		{"deadlok", "contention: unknown scene \"deadlok\"\ncontention: hint: one of: deadlock, "},
+		{"deadlok", "contention: unknown scene \"deadlok\"\ncontention: hint: use one of: deadlock, "},
 		{"deadlock schema", "unexpected argument \"schema\""},
 		{"deadlock --format yaml", "--format is \"yaml\""},
 		{"list --format yaml", "--format is \"yaml\""},

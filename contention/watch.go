@@ -135,7 +135,7 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 	case f.NArg() > 1:
 		return c, false, cli.Usagef("contention watch --help", "one database at a time: unexpected argument %q", f.Arg(1))
 	case c.format != "text" && c.format != "json":
-		return c, false, cli.Usagef("one of text, json", "--format is %q", c.format)
+		return c, false, cli.Usagef("use one of: text, json", "--format is %q", c.format)
 	case c.interval < time.Millisecond || c.interval > time.Minute:
 		return c, false, cli.Usagef("for example --interval 10ms", "--interval is %s, want 1ms to 1m", c.interval)
 	case c.duration < 0 || f.Changed("for") && c.duration == 0:

@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	case *rows < 0 || *rows > maxRows:
 		return cli.Usagef("", "--rows is %d, want 0 to %d", *rows, maxRows)
 	case !ok:
-		return cli.Usagef("one of portal, api, excel, split", "--dialect is %q", *name)
+		return cli.Usagef("use one of: portal, api, excel, split", "--dialect is %q", *name)
 	}
 	p, err := parseShare(*share)
 	if err != nil {

@@ -190,3 +190,23 @@ func TestInvocation(t *testing.T) {
 		}
 	}
 }
+
+// TestMissingUnit says what a bare number of seconds or milliseconds lacks.
+func TestMissingUnit(t *testing.T) {
+	f := NewFlags("broker", "broker queues rows.")
+	f.Duration("task", 0, "the `TIME` of a task")
+	_, err := f.Parse([]string{"--task", "20"}, Env{})
+	var out bytes.Buffer
+	if status := Status("broker", Env{Stderr: &out}, err, nil); status != 2 || !strings.Contains(out.String(), "broker: hint: add the unit: --task 20ms, or 20s") {
+		t.Errorf("status %d, %s", status, out.String())
+	}
+}
+
+// TestExitStatusInHelp is about --help-all of every command.
+func TestExitStatusInHelp(t *testing.T) {
+	var out bytes.Buffer
+	f := NewFlags("broker", "broker queues rows.")
+	if _, err := f.Parse([]string{"--help-all"}, Env{Stdout: &out}); err != nil || !strings.Contains(out.String(), "Exit status: 0 done, 1 failed, 2 mistyped") {
+		t.Errorf("%s, %v", out.String(), err)
+	}
+}

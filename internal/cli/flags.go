@@ -89,9 +89,17 @@ func (f *Flags) parseError(err error) error {
 	if number, ok := errors.AsType[*strconv.NumError](cause); ok {
 		cause = number.Err // omits the name of the strconv function
 	}
+	if value := invalid.GetValue(); isNumber(value) && (invalid.GetFlag().Value.Type() == "duration" || strings.Contains(cause.Error(), "missing unit in duration")) {
+		return Usagef(fmt.Sprintf("add the unit: --%s %sms, or %ss", invalid.GetFlag().Name, value, value), "--%s %s has no unit", invalid.GetFlag().Name, value)
+	}
 	name, usage := pflag.UnquoteUsage(invalid.GetFlag())
 	return Usagef(fmt.Sprintf("--%s %s: %s", invalid.GetFlag().Name, name, usage),
 		"--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), cause)
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
 }
 
 // helpWidth is the width of the help text in columns.
@@ -147,6 +155,9 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
+// exitStatus describes the status of every command.
+const exitStatus = "Exit status: 0 done, 1 failed, 2 mistyped, 3 what was asked about was found\n(contention watch).\n"
+
 // helpText returns the short or the full help.
 func (f *Flags) helpText(all bool) string {
 	hidden := 0
@@ -160,8 +171,11 @@ func (f *Flags) helpText(all bool) string {
 	const boolean = "[=true|false]" // pflag prints it after every boolean flag
 	usages := strings.ReplaceAll(f.FlagUsagesWrapped(helpWidth), boolean, strings.Repeat(" ", len(boolean)))
 	fmt.Fprintf(&b, "%s\n\nFlags:\n%s", f.intro, usages)
-	if all && f.manual != "" {
-		fmt.Fprintf(&b, "\n%s\n", f.manual)
+	if all {
+		if f.manual != "" {
+			fmt.Fprintf(&b, "\n%s\n", f.manual)
+		}
+		b.WriteString("\n" + exitStatus)
 	}
 	if !all && (hidden > 0 || f.manual != "") {
 		fmt.Fprintf(&b, "\nMore: %s --help-all\n", f.Name())

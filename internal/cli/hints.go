@@ -4,7 +4,10 @@ package cli
 // broker and of input files.
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"turnstile/internal/mta"
 	"turnstile/internal/stream"
@@ -59,6 +62,10 @@ func FileHint(err error) string {
 			return "set the character that separates the fields: --delimiter ';' or --delimiter tab"
 		}
 		return "for a file without a header, name the columns in order with " + columnsExample
+	case *fs.PathError:
+		if errors.Is(e, fs.ErrPermission) && os.Getuid() >= 0 {
+			return fmt.Sprintf("give the user that this process runs as (uid %d) access to it", os.Getuid())
+		}
 	case *mta.FileError:
 		switch e.Kind {
 		case mta.BadSource:

@@ -2,7 +2,9 @@ package locks
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -123,6 +125,9 @@ func resolve(path string) (string, error) {
 		return "", fmt.Errorf("locks: %w", err)
 	}
 	full, err = filepath.EvalSymlinks(full)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return "", fmt.Errorf("locks: cannot reach %s: %w", e.Path, e.Err) // not "lstat"
+	}
 	if err != nil {
 		return "", fmt.Errorf("locks: %w", err)
 	}
