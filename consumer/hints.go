@@ -62,6 +62,8 @@ func hint(err error) string {
 		switch {
 		case e.ReadOnly:
 			return "consumer query only reads; a row is changed by sending its file again"
+		case e.Several:
+			return "run consumer query once for each statement"
 		case e.Unknown:
 			return `the view ridership has all rows; its columns: consumer query "SELECT * FROM ridership LIMIT 1"`
 		}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -14,7 +16,8 @@ import (
 // it.
 type QueryError struct {
 	Err      error
-	ReadOnly bool // the statement would have changed the database
+	ReadOnly bool // the statement would have changed the database or a setting, or returns no columns
+	Several  bool // there is more than one statement
 	Unknown  bool // it names a table or column that does not exist, or has another error in its text
 }
 
@@ -27,7 +30,7 @@ func queryError(err error) error {
 		return nil
 	}
 	code := primaryCode(err)
-	return &QueryError{err, code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_ERROR}
+	return &QueryError{Err: err, ReadOnly: code == sqlite3.SQLITE_READONLY, Unknown: code == sqlite3.SQLITE_ERROR}
 }
 
 // Query runs one SQL statement that reads. It calls head with the names of the
@@ -38,6 +41,9 @@ func queryError(err error) error {
 //
 // The query is one read transaction. As long as it runs, no checkpoint passes it.
 func (r *Reader) Query(ctx context.Context, query string, head func(columns []string) error, each func(row []any) error) (err error) {
+	if hasSeveralStatements(query) {
+		return &QueryError{Err: errors.New("there is more than one statement"), Several: true}
+	}
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -60,6 +66,9 @@ func eachRow(rows *sql.Rows, head func([]string) error, each func([]any) error) 
 	if err != nil {
 		return queryError(err)
 	}
+	if len(columns) == 0 {
+		return &QueryError{Err: errors.New("the statement returns no columns"), ReadOnly: true}
+	}
 	if err := head(columns); err != nil {
 		return err
 	}
@@ -76,4 +85,21 @@ func eachRow(rows *sql.Rows, head func([]string) error, each func([]any) error) 
 		}
 	}
 	return queryError(rows.Err())
+}
+
+// sqlTokens matches what may hold a semicolon that ends no statement, or is no part of
+// a statement: strings and names in quotes, and comments.
+var sqlTokens = regexp.MustCompile("'[^']*'|\"[^\"]*\"|`[^`]*`|\\[[^\\]]*\\]|--[^\\n]*|(?s:/\\*.*?(?:\\*/|$))")
+
+// hasSeveralStatements reports whether something follows the first statement. The driver
+// runs all statements and returns the rows of the last alone.
+func hasSeveralStatements(query string) bool {
+	plain := sqlTokens.ReplaceAllStringFunc(query, func(token string) string {
+		if strings.HasPrefix(token, "--") || strings.HasPrefix(token, "/*") {
+			return " "
+		}
+		return "x"
+	})
+	_, rest, _ := strings.Cut(plain, ";")
+	return strings.Trim(rest, "; \t\r\n\f") != ""
 }
