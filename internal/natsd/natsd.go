@@ -67,14 +67,16 @@ func Start(c Config) (*Server, error) {
 // server accepts clients.
 func start(setup *setup, c Config) (*Server, error) {
 	o := setup.Options
-	o.DontListen = true
+	standalone := setup.noFileUsers && setup.Cluster.Port == 0
+	// A server in a cluster connects to the others only once it listens.
+	o.DontListen = standalone && c.Maintain != nil
 	ns, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("natsd: %w", err)
 	}
 	s := &Server{
 		ns: ns, log: newLogger(c.Log), config: c, store: setup.StoreDir,
-		login: setup.login, standalone: setup.noFileUsers && setup.Cluster.Port == 0,
+		login: setup.login, standalone: standalone,
 	}
 	ns.SetLoggerV2(s.log, o.Debug, o.Trace, false)
 	ns.Start() // returns after the setup, or at the first fatal error
@@ -97,6 +99,9 @@ func (s *Server) listen() error {
 	}
 	if !s.ns.ReadyForConnections(readyTimeout) {
 		return fmt.Errorf("natsd: not ready after %s", readyTimeout)
+	}
+	if !s.maintained() {
+		return nil
 	}
 	if err := errors.Join(s.keepReserve(), s.maintain()); err != nil {
 		return err

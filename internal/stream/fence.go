@@ -76,6 +76,7 @@ func generationOf(name string) (generation int, ok bool) {
 // open takes the consumer over, and retries until ctx ends or the error is
 // permanent.
 func (r *Reader) open(ctx context.Context) error {
+	trouble := notice{log: r.conn.log, after: time.Second}
 	for {
 		s, err := r.conn.Stream(ctx)
 		if err != nil {
@@ -89,10 +90,15 @@ func (r *Reader) open(ctx context.Context) error {
 		if err == nil {
 			err = r.start(s, consumer, connection, lost)
 		}
-		if err == nil || ctx.Err() != nil || !isTransient(err) {
+		if err == nil {
+			trouble.end("the queue can be taken over")
+			return nil
+		}
+		if ctx.Err() != nil || !isTransient(err) {
 			return err
 		}
 		r.conn.log.Debug("take over the consumer", "error", err)
+		trouble.begin("cannot take over the queue, retrying", "error", err)
 		if err := r.conn.pause(ctx, pollInterval); err != nil {
 			return err
 		}
@@ -114,7 +120,7 @@ func isTransient(err error) bool {
 		return true // a rival was faster; the next attempt finds out whose it is
 	}
 	e, ok := errors.AsType[*jetstream.APIError](err)
-	return !ok || e.Code == 404 || e.Code == 503
+	return !ok || e.Code == 404 || e.Code >= 500 // a full disk of the broker is a 500
 }
 
 // takeOver makes this reader the owner of the stream's consumer.

@@ -190,7 +190,7 @@ func textTable(trials []Trial, p Paint) string {
 			continue
 		}
 		if n > 0 {
-			rendered += "\n" + strings.TrimSuffix(p.narrower(2).wrap("", "", "not shown for want of space: "+joinNames(left)+"; --format csv has all"), "\n")
+			rendered += "\n" + strings.TrimSuffix(p.narrower(2).wrap("", "", "not shown for want of space: "+joinNames(left)+"; a wider terminal shows all"), "\n")
 		}
 		return rendered + "\n" + repeatLines(trials, p)
 	}
