@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -114,7 +115,9 @@ func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
 	if err := printAddresses(s, c, stdout); err != nil {
 		return err
 	}
-	return s.Supervise(ctx)
+	err = s.Supervise(ctx)
+	q.stopped(s.Store())
+	return err
 }
 
 // A queue is the stream of a standalone broker.
@@ -122,7 +125,21 @@ type queue struct {
 	ctx   context.Context
 	log   *slog.Logger
 	limit int64 // of the stream, in bytes; 0: not known yet
+
+	now    facts
+	logged facts // in the last line
+	next   time.Time
 }
+
+// facts are what the broker says of its queue now and then.
+type facts struct {
+	messages, bytes      uint64
+	oldest               time.Duration
+	producers, consumers int
+}
+
+// logEvery is the least time between two lines about the queue.
+const logEvery = 30 * time.Second
 
 // maintain creates the stream, over an in-process connection, so that no client
 // needs permission to create streams. It keeps the size limit of the stream within
@@ -140,17 +157,53 @@ func (q *queue) maintain(s *natsd.Server) error {
 	ctx, cancel := context.WithTimeout(q.ctx, ensureTimeout)
 	defer cancel()
 	want := int64(float64(s.MaxStore()) * streamShare)
-	limit, err := stream.Fit(ctx, nc, want, room)
-	if err == nil {
-		q.report(limit, want)
+	state, err := stream.Fit(ctx, nc, want, room)
+	if err != nil {
+		return err
 	}
-	return err
+	q.reportLimit(state.MaxBytes, want)
+	clients, err := s.Clients()
+	if err != nil {
+		return err
+	}
+	q.now = facts{messages: state.Messages, bytes: state.Bytes, oldest: state.Oldest}
+	for _, name := range clients {
+		switch {
+		case strings.HasPrefix(name, "turnstile producer "):
+			q.now.producers++
+		case strings.HasPrefix(name, "turnstile consumer "):
+			q.now.consumers++
+		}
+	}
+	q.reportFacts(time.Now())
+	return nil
 }
 
-// report logs a limit that is not what the operator asked for, when it begins and
+// reportFacts logs what is queued and who is connected, if it has changed.
+func (q *queue) reportFacts(now time.Time) {
+	before := q.logged
+	before.oldest = q.now.oldest
+	if before == q.now || now.Before(q.next) {
+		return
+	}
+	q.logged, q.next = q.now, now.Add(logEvery)
+	q.log.Info("queue", "messages", q.now.messages, "bytes", humanize.IBytes(q.now.bytes), "oldest", q.now.oldest.Round(time.Millisecond),
+		"full", fmt.Sprintf("%.0f%%", 100*float64(q.now.bytes)/float64(max(q.limit, 1))), "producers", q.now.producers, "consumers", q.now.consumers)
+}
+
+// stopped logs what waits in the queue while the broker does not run.
+func (q *queue) stopped(store string) {
+	if q.limit == 0 {
+		return // it has no queue of its own
+	}
+	q.log.Info("stopped", "store", store, "messages", q.now.messages, "bytes", humanize.IBytes(q.now.bytes))
+}
+
+// reportLimit logs a limit that is not what the operator asked for, when it begins and
 // ends, and when it has halved or doubled.
-func (q *queue) report(limit, want int64) {
+func (q *queue) reportLimit(limit, want int64) {
 	before := cmp.Or(q.limit, want)
+	q.limit = cmp.Or(q.limit, limit)
 	if limit == before || limit != want && before != want && limit > before/2 && limit < before*2 {
 		return
 	}

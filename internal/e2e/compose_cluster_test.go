@@ -54,6 +54,18 @@ func clusterFaults(t *testing.T, c *project) {
 		t.Fatal(err)
 	}
 	c.proved("cluster-consumer", "cluster.csv", f)
+
+	// Without a majority the broker that is left says that it is not well.
+	c.compose("stop", "-t", "30", "broker-1", "broker-2")
+	c.until(time.Minute, "the last broker is unhealthy", func() bool {
+		out, err := c.try("exec", "-T", "broker-3", "broker", "healthcheck")
+		return err != nil && strings.Contains(out, "health of")
+	})
+	c.compose("start", "broker-1", "broker-2")
+	c.until(time.Minute, "it is healthy again", func() bool {
+		_, err := c.try("exec", "-T", "broker-3", "broker", "healthcheck")
+		return err == nil
+	})
 }
 
 // stream asks any broker for the stream's state, by its address on the

@@ -152,6 +152,18 @@ func (s *Server) Store() string { return s.store }
 // MaxStore returns the disk space limit of the store, in bytes.
 func (s *Server) MaxStore() int64 { return s.ns.JetStreamConfig().MaxStore }
 
+// Clients returns the names of the clients that are connected.
+func (s *Server) Clients() (names []string, err error) {
+	connections, err := s.ns.Connz(nil)
+	if err != nil {
+		return nil, fmt.Errorf("natsd: clients: %w", err)
+	}
+	for _, c := range connections.Conns {
+		names = append(names, c.Name)
+	}
+	return names, nil
+}
+
 // Connect connects to the server in process, with all permissions.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	nc, err := nats.Connect("", append(options, s.login, nats.InProcessServer(s.ns))...)

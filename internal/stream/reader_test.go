@@ -401,8 +401,8 @@ func TestFit(t *testing.T) {
 	publish(t, p, 2, 30)
 	flush(t, p)
 	nc := raw(t, b)
-	if limit, err := Fit(t.Context(), nc, 64<<20, -1000); err != nil || limit >= 4000 {
-		t.Fatalf("limit %d, %v", limit, err)
+	if q, err := Fit(t.Context(), nc, 64<<20, -1000); err != nil || q.MaxBytes >= 4000 || q.Messages != 29 {
+		t.Fatalf("%+v, %v", q, err)
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -415,7 +415,7 @@ func TestFit(t *testing.T) {
 	if err != nil || s.CachedInfo().State.FirstSeq != 1 {
 		t.Errorf("messages were removed: %v %v", s, err)
 	}
-	if limit, err := Fit(t.Context(), nc, 64<<20, 1<<30); err != nil || limit != 64<<20 {
-		t.Errorf("limit %d, %v", limit, err)
+	if q, err := Fit(t.Context(), nc, 64<<20, 1<<30); err != nil || q.MaxBytes != 64<<20 {
+		t.Errorf("%+v, %v", q, err)
 	}
 }

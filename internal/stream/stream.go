@@ -56,40 +56,41 @@ func Ensure(ctx context.Context, nc *nats.Conn, maxBytes int64, replicas int) er
 
 // Fit is Ensure for the stream of one server, whose disk has room for so many more
 // bytes; room may be negative. It limits the stream to what it holds and that room,
-// if this is less than maxBytes, and returns the limit.
-func Fit(ctx context.Context, nc *nats.Conn, maxBytes, room int64) (limit int64, err error) {
+// if this is less than maxBytes, and returns what is in it with the limit.
+func Fit(ctx context.Context, nc *nats.Conn, maxBytes, room int64) (QueueState, error) {
 	return ensure(ctx, nc, maxBytes, room, 1)
 }
 
-func ensure(ctx context.Context, nc *nats.Conn, maxBytes, room int64, replicas int) (limit int64, err error) {
+func ensure(ctx context.Context, nc *nats.Conn, maxBytes, room int64, replicas int) (q QueueState, err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return 0, fmt.Errorf("stream: %w", err)
+		return q, fmt.Errorf("stream: %w", err)
 	}
 	s, err := js.Stream(ctx, Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		limit = sizeLimit(maxBytes, 0, room)
-		_, err = js.CreateStream(ctx, settings(limit, replicas))
-		return limit, wrap("create stream "+Name, err)
+		q.MaxBytes = sizeLimit(maxBytes, 0, room)
+		_, err = js.CreateStream(ctx, settings(q.MaxBytes, replicas))
+		return q, wrap("create stream "+Name, err)
 	}
 	if err != nil {
-		return 0, wrap("look up stream "+Name, err)
+		return q, wrap("look up stream "+Name, err)
 	}
 	info := s.CachedInfo()
 	if err := checkSettings(info.Config); err != nil {
-		return 0, err
+		return q, err
 	}
 	if info.State.Bytes > uint64(max(maxBytes, 0)) {
-		return 0, &SizeError{info.State.Bytes, maxBytes}
+		return q, &SizeError{info.State.Bytes, maxBytes}
 	}
-	limit = sizeLimit(maxBytes, int64(info.State.Bytes), room)
+	q = queueState(info)
+	limit := sizeLimit(maxBytes, int64(info.State.Bytes), room)
 	c := info.Config
 	if c.Replicas == replicas && (limit == c.MaxBytes || limit != maxBytes && max(limit-c.MaxBytes, c.MaxBytes-limit) < minLimitChange) {
-		return c.MaxBytes, nil
+		return q, nil
 	}
-	c.MaxBytes, c.Replicas = limit, replicas
+	q.MaxBytes, c.MaxBytes, c.Replicas = limit, limit, replicas
 	_, err = js.UpdateStream(ctx, c)
-	return limit, wrap("update stream "+Name, err)
+	return q, wrap("update stream "+Name, err)
 }
 
 // minLimitChange bytes make a new limit worth a write. The room of a disk changes
@@ -197,7 +198,10 @@ func (c *Conn) Queue(ctx context.Context) (QueueState, error) {
 	if err != nil {
 		return QueueState{}, wrap("look up stream "+Name, err)
 	}
-	info := s.CachedInfo()
+	return queueState(s.CachedInfo()), nil
+}
+
+func queueState(info *jetstream.StreamInfo) QueueState {
 	q := QueueState{
 		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
 		FirstSequence: info.State.FirstSeq, LastSequence: info.State.LastSeq,
@@ -205,7 +209,7 @@ func (c *Conn) Queue(ctx context.Context) (QueueState, error) {
 	if q.Messages > 0 && !info.TimeStamp.IsZero() {
 		q.Oldest = max(0, info.TimeStamp.Sub(info.State.FirstTime))
 	}
-	return q, nil
+	return q
 }
 
 // Queued returns how many messages of a source are in the stream. Messages that are
