@@ -104,6 +104,9 @@ func clearDefaults(c *natsd.Config, f *cli.Flags) {
 func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
 	q := &queue{ctx: ctx, log: c.Log}
 	c.Maintain = q.maintain
+	if folder := cli.NewFolder(filepath.Join(c.Store, "x")); folder != "" && c.Store != "" {
+		c.Log.Info("creating the folder of the queue", "folder", folder)
+	}
 	s, err := natsd.Start(c)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"turnstile/internal/cli"
 	"turnstile/internal/locks"
 	"turnstile/internal/store"
 )
@@ -69,6 +70,9 @@ func (e *busyError) Error() string {
 func openLocked(ctx context.Context, path string, log *slog.Logger, standby *standbyLog, take func() (*store.WriterLock, error)) (*writer, error) {
 	if err := store.CheckPath(path); err != nil {
 		return nil, err
+	}
+	if folder := cli.NewFolder(path); folder != "" {
+		log.Info("creating the folder of the database", "folder", folder)
 	}
 	lock, err := take()
 	if err != nil {

@@ -210,3 +210,17 @@ func TestExitStatusInHelp(t *testing.T) {
 		t.Errorf("%s, %v", out.String(), err)
 	}
 }
+
+// TestNewFolder is about folders that are not below the working directory.
+func TestNewFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for file, want := range map[string]string{
+		"a.txt": "", "sub/a.txt": "", filepath.Join(dir, "a.txt"): "",
+		filepath.Join(dir, "none", "a.txt"): filepath.Join(dir, "none"), "../none/a.txt": filepath.FromSlash("../none"),
+	} {
+		if got := NewFolder(filepath.FromSlash(file)); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -73,6 +74,11 @@ func (r *Result) writeAll(env Env, fileFormat string, write func(w io.Writer, fo
 	if r.file == "" {
 		return nil
 	}
+	if folder := NewFolder(r.file); folder != "" {
+		if _, err := fmt.Fprintln(env.Stderr, "creating the folder", folder); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(r.file), 0o755); err != nil {
 		return err
 	}
@@ -81,6 +87,19 @@ func (r *Result) writeAll(env Env, fileFormat string, write func(w io.Writer, fo
 		return err
 	}
 	return errors.Join(write(out, fileFormat, false), out.Close())
+}
+
+// NewFolder returns the folder that has to be created for a file, if it is not within
+// the working directory; else "". A typing error in a path must not pass unseen.
+func NewFolder(file string) string {
+	folder := filepath.Dir(file)
+	if filepath.IsLocal(folder) {
+		return ""
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return folder
 }
 
 // WriteJSON writes v as one indented JSON document.
