@@ -119,7 +119,7 @@ func TestResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err := r.Write(Env{Stdout: &out}, func(w io.Writer, colour bool) error {
+	err := r.Write(Env{Stdout: &out, Stderr: io.Discard}, func(w io.Writer, colour bool) error {
 		_, err := fmt.Fprintf(w, "colour %v\n", colour)
 		return err
 	})
