@@ -91,7 +91,7 @@ func TestReportShowsTheResult(t *testing.T) {
 		compareTrial(t, trial, shown[i])
 	}
 	headline := webtest.Eval[string](p, `$("headline").textContent`)
-	if want := "Two of six rows were lost: P2 held the lock for 0.51 s, P1 and P3 gave up after 0.50 s."; untie(headline) != want {
+	if want := "Two of six rows were lost: while P2 held the lock, P1 and P3 gave up after 0.50 s."; untie(headline) != want {
 		t.Errorf("headline %q, want %q", headline, want)
 	}
 	result := webtest.Eval[string](p, `$("result").innerText`)

@@ -173,7 +173,7 @@ function panels() {
   });
   rows("marks", t.marks.slice(-4).reverse(), (m) => element("li", m.kind, `${clockText(m.at)}  ${m.text}`));
   if ($("stations").open) table();
-  setText($("footer"), `${model.database}, since ${clockText(model.opened)}. ${t.unplaced ? `${plural(t.unplaced, "row")} of further stations are not shown. ` : ""}The page reads and changes nothing.`);
+  setText($("footer"), `${model.database}, since ${clockText(model.opened)}. ${t.unplaced ? `${plural(t.unplaced, "row")} of further stations are not shown. ` : ""}Stored messages leave the queue a few times a second, so it can hold more than is in flight. The page reads and changes nothing.`);
 }
 
 // rows fills a list, if what it shows has changed.

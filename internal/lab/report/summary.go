@@ -103,8 +103,8 @@ func outcomeSentence(t Trial) string {
 	if t.Lost == 1 {
 		s = strings.Replace(s, " were ", " was ", 1)
 	}
-	if who, held := mainHolder(t); who != "" {
-		s += fmt.Sprintf("%s held the lock for %s, ", who, roundTime(held))
+	if who := mainHolder(t); who != "" {
+		s += fmt.Sprintf("while %s held the lock, ", who)
 	}
 	return s + gaveUp(t) + "."
 }
@@ -126,13 +126,13 @@ func storedSentence(t Trial) string {
 }
 
 // mainHolder returns who held the lock most during the longest wait that ended
-// with SQLITE_BUSY, and for how long without a pause at the most.
-func mainHolder(t Trial) (process string, held time.Duration) {
+// with SQLITE_BUSY.
+func mainHolder(t Trial) (process string) {
 	b := longest(t.Busy)
 	if len(b.Holders) == 0 {
-		return "", 0
+		return ""
 	}
-	return b.Holders[0].Process, b.Holders[0].Held
+	return b.Holders[0].Process
 }
 
 // gaveUp says which processes failed, and after how long.
@@ -190,7 +190,7 @@ func captionOutcome(t Trial) string {
 	case t.Interrupted:
 		return fmt.Sprintf("The run was interrupted when %s were stored.", count(t.Stored, "row", "rows"))
 	case t.Lost > 0 && t.BusyCount() > 0:
-		return fmt.Sprintf("%s, where SQLite answered \"database is locked\" (the crosses), so %s of %s rows are missing.",
+		return fmt.Sprintf("%s, where SQLite answered \"database is locked\" (the crosses; each goes on with its next row), so %s of %s rows are missing.",
 			capitalize(gaveUp(t)), thousands(t.Lost), thousands(t.Asked))
 	case t.Lost > 0:
 		return fmt.Sprintf("%s of %s rows are missing.", thousands(t.Lost), thousands(t.Asked))

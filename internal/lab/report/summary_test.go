@@ -26,12 +26,12 @@ func TestHeadline(t *testing.T) {
 		want   string
 	}{
 		{"nothing", nil, ""},
-		{"rows lost", []Trial{made("direct", 50, lost), made("queued", 90)}, "Two of six rows were lost: P2 held the lock for 0.51 s, P1 and P3 gave up after 0.50 s."},
-		{"one of many", []Trial{made("direct", 50, busyOnce), made("queued", 90)}, "With direct, one of 40 rows was lost: P1 held the lock for 4.1 s, P2 gave up after 5.0 s."},
+		{"rows lost", []Trial{made("direct", 50, lost), made("queued", 90)}, "Two of six rows were lost: while P2 held the lock, P1 and P3 gave up after 0.50 s."},
+		{"one of many", []Trial{made("direct", 50, busyOnce), made("queued", 90)}, "With direct, one of 40 rows was lost: while P1 held the lock, P2 gave up after 5.0 s."},
 		{"a long wait", []Trial{made("direct", 50, starved), made("queued", 90)}, "With direct, all 40 rows are stored, but P2 waited 0.83 s for one of its rows."},
 		{"one trial", []Trial{made("queued", 90)}, "All 40 rows are stored, and none waited longer than 8.2 ms."},
 		{"sizes", []Trial{made("wal", 50, worst(900)), made("wal", 50, processes(8))}, "With wal and 4 processes, all 40 rows are stored, but P2 waited 0.90 s for one of its rows."},
-		{"no timeout", []Trial{made("no-timeout", 50, lost, func(t *Trial) { t.BusyTimeout = 0 })}, "Two of six rows were lost: P2 held the lock for 0.51 s, P1 and P3 gave up at once."},
+		{"no timeout", []Trial{made("no-timeout", 50, lost, func(t *Trial) { t.BusyTimeout = 0 })}, "Two of six rows were lost: while P2 held the lock, P1 and P3 gave up at once."},
 	} {
 		if got := (Report{Trials: test.trials}).Summary().Headline; got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
@@ -45,7 +45,7 @@ func TestCaption(t *testing.T) {
 		want  string
 	}{
 		{made("direct", 50, lost), "Only one process can hold the lock at a time: for 0.91 s of 1.2 s it was held while others waited. " +
-			"P1 and P3 gave up after 0.50 s, where SQLite answered \"database is locked\" (the crosses), so 2 of 6 rows are missing."},
+			"P1 and P3 gave up after 0.50 s, where SQLite answered \"database is locked\" (the crosses; each goes on with its next row), so 2 of 6 rows are missing."},
 		{made("short", 50), "Only one process can hold the lock, but each holds it so briefly that hardly anybody waits. " +
 			"All 40 rows are stored, and none waited longer than 8.2 ms."},
 		{made("direct", 50, starved, func(t *Trial) { t.LockWait.Contended = 500 * ms }), "Only one process can hold the lock at a time: for 0.50 s of 0.80 s it was held while others waited. " +
