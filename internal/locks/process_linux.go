@@ -151,9 +151,11 @@ func openers(path string, main, shm fileState) (found []Process, unreadable int)
 		}
 		for _, fd := range fds {
 			link, err := os.Readlink(dir + "/fd/" + fd.Name())
-			// Compare names before stat(2): stat of a descriptor on a dead network
-			// mount may hang.
 			if err != nil || !names[filepath.Base(strings.TrimSuffix(link, " (deleted)"))] {
+				continue
+			}
+			// stat(2) of a descriptor on a dead network or FUSE mount may hang.
+			if d, ok := descriptor(dir, fd.Name()); ok && d.mayHang() && d.ino != main.ino && d.ino != shm.ino {
 				continue
 			}
 			if st, err := stat(dir + "/fd/" + fd.Name()); err == nil && (st.sameFile(main) || st.sameFile(shm)) {
@@ -163,6 +165,50 @@ func openers(path string, main, shm fileState) (found []Process, unreadable int)
 		}
 	}
 	return found, unreadable
+}
+
+// A descriptorInfo is what the kernel knows of an open file without asking its file
+// system.
+type descriptorInfo struct {
+	ino    uint64
+	fsType string
+}
+
+func (d descriptorInfo) mayHang() bool {
+	return strings.HasPrefix(d.fsType, "fuse") || strings.HasPrefix(d.fsType, "nfs") || d.fsType == "cifs" || d.fsType == "smb3" || d.fsType == "9p"
+}
+
+// descriptor reads /proc/PID/fdinfo and mountinfo. Kernels before 5.14 have no inode
+// number there.
+func descriptor(dir, fd string) (d descriptorInfo, ok bool) {
+	text, err := os.ReadFile(dir + "/fdinfo/" + fd)
+	if err != nil {
+		return d, false
+	}
+	mount := ""
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch value = strings.TrimSpace(value); name {
+		case "mnt_id":
+			mount = value
+		case "ino":
+			d.ino, err = strconv.ParseUint(value, 10, 64)
+			ok = err == nil
+		}
+	}
+	mounts, err := os.ReadFile(dir + "/mountinfo")
+	if err != nil {
+		return d, false
+	}
+	for line := range strings.Lines(string(mounts)) { // "24 1 254:0 / / rw - ext4 /dev/vda rw"
+		if id, _, _ := strings.Cut(line, " "); id == mount {
+			_, rest, _ := strings.Cut(line, " - ")
+			d.fsType, _, _ = strings.Cut(rest, " ")
+			return d, ok
+		}
+	}
+	d.fsType = "fuse" // unmounted lazily: what is open there may hang all the more
+	return d, ok
 }
 
 // isKernelThread reports whether the process is a kernel thread, which opens no

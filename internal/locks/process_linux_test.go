@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -87,5 +88,32 @@ func TestPrintable(t *testing.T) {
 	}
 	if got := commandLine(os.Getpid()); !strings.HasPrefix(got, "locks.test") {
 		t.Errorf("own command: %q", got)
+	}
+}
+
+// TestDescriptor: the kernel tells the inode and the file system of a descriptor
+// without touching that file system.
+func TestDescriptor(t *testing.T) {
+	name := t.TempDir() + "/rides.db"
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want, err := stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, ok := descriptor("/proc/self", fmt.Sprint(f.Fd()))
+	if !ok || d.ino != want.ino || d.fsType == "" || d.mayHang() {
+		t.Errorf("got %+v, %t, want inode %d", d, ok, want.ino)
+	}
+	if _, ok := descriptor("/proc/self", "99999"); ok {
+		t.Error("an absent descriptor has facts")
+	}
+	for kind, hangs := range map[string]bool{"fuse.sshfs": true, "fuse": true, "nfs4": true, "9p": true, "ext4": false, "overlay": false} {
+		if (descriptorInfo{fsType: kind}).mayHang() != hangs {
+			t.Errorf("%s: may hang is %t", kind, !hangs)
+		}
 	}
 }
