@@ -127,8 +127,9 @@ func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
 type queue struct {
 	ctx   context.Context
 	log   *slog.Logger
-	limit int64 // of the stream, in bytes; 0: not known yet
+	limit int64 // of the stream in bytes, as last reported; 0: not known yet
 
+	size   int64 // the limit now
 	now    facts
 	logged facts // in the last line
 	next   time.Time
@@ -165,6 +166,7 @@ func (q *queue) maintain(s *natsd.Server) error {
 		return err
 	}
 	q.reportLimit(state.MaxBytes, want)
+	q.size = state.MaxBytes
 	clients, err := s.Clients()
 	if err != nil {
 		return err
@@ -191,7 +193,7 @@ func (q *queue) reportFacts(now time.Time) {
 	}
 	q.logged, q.next = q.now, now.Add(logEvery)
 	q.log.Info("queue", "messages", q.now.messages, "bytes", humanize.IBytes(q.now.bytes), "oldest", q.now.oldest.Round(time.Millisecond),
-		"full", fmt.Sprintf("%.0f%%", 100*float64(q.now.bytes)/float64(max(q.limit, 1))), "producers", q.now.producers, "consumers", q.now.consumers)
+		"full", fmt.Sprintf("%.0f%%", 100*float64(q.now.bytes)/float64(max(q.size, 1))), "producers", q.now.producers, "consumers", q.now.consumers)
 }
 
 // stopped logs what waits in the queue while the broker does not run.

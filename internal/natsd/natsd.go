@@ -154,7 +154,7 @@ func (s *Server) MaxStore() int64 { return s.ns.JetStreamConfig().MaxStore }
 
 // Clients returns the names of the clients that are connected.
 func (s *Server) Clients() (names []string, err error) {
-	connections, err := s.ns.Connz(nil)
+	connections, err := s.ns.Connz(&server.ConnzOptions{Limit: s.ns.NumClients() + 1})
 	if err != nil {
 		return nil, fmt.Errorf("natsd: clients: %w", err)
 	}
