@@ -96,6 +96,9 @@ const (
 	maxFilled   = 5 * filledRows
 	refillEvery = 200 * time.Millisecond
 	fillLimit   = time.Minute
+	// fillWindow rows are published and not acknowledged at a time. The broker
+	// refuses more than 1,000 that wait for its disk.
+	fillWindow = 500
 )
 
 // filler fills the queue that all processes take rows from.
@@ -103,17 +106,25 @@ type filler struct {
 	js       jetstream.JetStream
 	setting  report.Setting
 	consumer jetstream.Consumer
-	rows     int // of the trial; the queue is refilled while it runs if there are more than ahead
-	ahead    int // rows in the queue, at most
-	next     int // the number of the next row
+	rows     int        // of the trial; the queue is refilled while it runs if there are more than ahead
+	ahead    int        // rows in the queue, at most
+	next     int        // the number of the next row
+	refused  chan error // the first row that the broker refused
 }
 
 func newFiller(ctx context.Context, nc *nats.Conn, s report.Setting, ahead int) (*filler, error) {
-	js, err := jetstream.New(nc)
+	f := &filler{setting: s, rows: s.Processes * s.Rows, ahead: ahead, refused: make(chan error, 1)}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(fillWindow),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, _ *nats.Msg, err error) {
+			select {
+			case f.refused <- err:
+			default: // the first one is enough
+			}
+		}))
 	if err != nil {
 		return nil, err
 	}
-	f := &filler{js: js, setting: s, rows: s.Processes * s.Rows, ahead: ahead}
+	f.js = js
 	if s.For > 0 {
 		f.rows = int(filledRows * s.For.Seconds())
 	}
@@ -140,7 +151,12 @@ func (f *filler) fill(ctx context.Context, rows int) error {
 	}
 	select {
 	case <-f.js.PublishAsyncComplete():
-		return nil
+		select {
+		case err := <-f.refused:
+			return err
+		default:
+			return nil
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
