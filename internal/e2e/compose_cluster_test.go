@@ -17,9 +17,8 @@ import (
 
 const (
 	clusterRows = 200_000
-	// flowsAgain is how long no row may pass after a broker is lost. It takes 3 to 8 s
-	// on an idle machine, and took 21 s on one with a load of 15.
-	flowsAgain = 40 * time.Second
+	// flowsAgain is how long no row may pass after a broker is lost.
+	flowsAgain = 15 * time.Second
 )
 
 func clusterFaults(t *testing.T, c *project) {
