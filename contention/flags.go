@@ -220,7 +220,7 @@ func (v *values) checkStrategies() error {
 	}
 	for i, name := range v.strategies {
 		if !report.Known(name) {
-			return cli.Usagef("one of "+strings.Join(report.Names(), ", ")+", or all", "there is no strategy %q", name)
+			return cli.Usagef("use one of: "+strings.Join(report.Names(), ", ")+", or all", "there is no strategy %q", name)
 		}
 		if slices.Contains(v.strategies[:i], name) {
 			return cli.Usagef("--repeat 2 runs everything twice", "strategy %s is named twice", name)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"turnstile/internal/cli"
 	"turnstile/internal/stream"
 )
 
@@ -99,7 +100,7 @@ func (r *result) writeText(w io.Writer) error {
 		}
 	}
 	if r.Rejected != nil && *r.Rejected > 0 {
-		fmt.Fprint(&b, "to list the rejected rows with reasons: consumer rejects\n")
+		fmt.Fprintln(&b, cli.Typeable("to list the rejected rows with reasons: consumer rejects"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

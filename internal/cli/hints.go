@@ -63,7 +63,10 @@ func FileHint(err error) string {
 		}
 		return "for a file without a header, name the columns in order with " + columnsExample
 	case *fs.PathError:
-		if errors.Is(e, fs.ErrPermission) && os.Getuid() >= 0 {
+		switch {
+		case errors.Is(e, fs.ErrNotExist):
+			return "check the path; this command looks in the folder that it was started in"
+		case errors.Is(e, fs.ErrPermission) && os.Getuid() >= 0:
 			return fmt.Sprintf("give the user that this process runs as (uid %d) access to it", os.Getuid())
 		}
 	case *mta.FileError:

@@ -244,3 +244,27 @@ func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFillingFailsForRefusedRows: the processes know a row by its sequence, so a row
+// that the broker refuses must not be missing without a word.
+func TestFillingFailsForRefusedRows(t *testing.T) {
+	s := report.Setting{Strategy: "consumers", Processes: 2, PerTransaction: 1, For: time.Minute, Sync: "full"}
+	server, err := startBroker(t.Context(), t.TempDir(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := server.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := stream.Ensure(t.Context(), nc, 10_000, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := startFilling(t.Context(), server, s, 2000); err == nil || !strings.Contains(err.Error(), "maximum bytes") {
+		t.Errorf("a full queue: got %v", err)
+	}
+	if err := server.Stop(); err != nil {
+		t.Error(err)
+	}
+}
