@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,6 +40,8 @@ type Config struct {
 	// disk. It is called before clients are accepted, and once a second while
 	// [Server.Supervise] runs. It is not called for a server that is not standalone.
 	Maintain func(*Server) error
+	// Observe is called once a second while [Server.Supervise] runs, for every server.
+	Observe func(*Server)
 }
 
 // A setup is the result of a Config.
@@ -175,11 +178,11 @@ func verifiesBrokers(c *server.ClusterOpts) bool {
 // splitAddress splits host:port. Port 0 becomes the server's value for a free port.
 func splitAddress(address string) (host string, port int, err error) {
 	host, p, err := net.SplitHostPort(address)
-	if err == nil {
-		port, err = strconv.Atoi(p)
-	}
 	if err != nil {
 		return "", 0, &ListenError{address, err}
+	}
+	if port, err = strconv.Atoi(p); err != nil {
+		return "", 0, &ListenError{address, &net.AddrError{Err: "invalid port", Addr: p}}
 	}
 	if port <= 0 {
 		port = server.RANDOM_PORT
@@ -198,7 +201,7 @@ func checkAddress(host string, port int, anyHost bool) error {
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(max(port, 0))) // -1: any free port
 	if !anyHost && !isLoopback(host) {
-		return fmt.Errorf("natsd: %w: %s", ErrInsecure, address)
+		return fmt.Errorf("%w: %s", ErrInsecure, address)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -215,11 +218,16 @@ func isLoopback(host string) bool {
 
 // dialAddress returns an address at which clients on this machine reach a listener.
 func dialAddress(a net.Addr) string {
-	host, port, err := net.SplitHostPort(a.String())
-	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+	if _, port, err := net.SplitHostPort(a.String()); err == nil && everyAddress(a) {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return (&url.URL{Host: a.String()}).Host
+}
+
+// everyAddress reports whether a listener at a hears every address of the machine.
+func everyAddress(a net.Addr) bool {
+	ip, err := netip.ParseAddrPort(a.String())
+	return err == nil && ip.Addr().IsUnspecified()
 }
 
 // TLS for clients. TLS between brokers is set in the configuration file.
@@ -242,6 +250,11 @@ func (t TLS) apply(o *server.Options) error {
 	if t.Cert == "" || t.Key == "" {
 		return &TLSError{ErrKeyPair}
 	}
+	for _, file := range []string{t.Cert, t.Key} {
+		if err := checkReadable(file); err != nil { // the library's error has not the cause
+			return &TLSError{err}
+		}
+	}
 	config, err := server.GenTLSConfig(&server.TLSConfigOpts{
 		CertFile: t.Cert, KeyFile: t.Key, CaFile: t.CA, Verify: t.CA != "",
 	})
@@ -251,6 +264,14 @@ func (t TLS) apply(o *server.Options) error {
 	o.TLS, o.TLSConfig, o.TLSTimeout = true, config, tlsTimeout
 	o.TLSVerify, o.TLSCaCert = t.CA != "", t.CA
 	return nil
+}
+
+func checkReadable(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // The directory of the store and its lock file. Two servers on one store corrupt it.

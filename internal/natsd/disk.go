@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,6 +20,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"turnstile/internal/disk"
 )
 
 const (
@@ -36,7 +37,7 @@ const (
 // disk. The margin covers what other programs write within a second, the server's
 // own files, and a partly purged block.
 func (s *Server) Room() (int64, error) {
-	free, total, err := diskSpace(s.store)
+	free, total, err := disk.Space(s.store)
 	if err != nil {
 		return 0, &StoreError{s.store, err}
 	}
@@ -131,7 +132,7 @@ func syncFile(name string) error {
 // freeReserve removes the reserve of a broker that was killed, if the disk is too
 // full to start without it.
 func freeReserve(store string) error {
-	free, _, err := diskSpace(store)
+	free, _, err := disk.Space(store)
 	if err == nil && free < reserveSize {
 		err = os.Remove(filepath.Join(store, "turnstile.reserve"))
 	}
@@ -181,20 +182,4 @@ func isWriteError(err error) bool {
 	number, ok := errors.AsType[syscall.Errno](err)
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) ||
 		ok && runtime.GOOS == "windows" && number == windowsDiskFull
-}
-
-// A notice logs a failure when it begins, and when it has ended.
-type notice struct {
-	log     *slog.Logger
-	failing bool
-}
-
-func (n *notice) report(what string, err error) {
-	switch {
-	case err != nil && !n.failing:
-		n.log.Warn(fmt.Sprintf("%s: failed, retrying every second", what), "error", err)
-	case err == nil && n.failing:
-		n.log.Info(what + ": works again")
-	}
-	n.failing = err != nil
 }

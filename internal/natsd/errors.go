@@ -5,6 +5,7 @@ package natsd
 import (
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"syscall"
 )
@@ -19,7 +20,16 @@ type ListenError struct {
 	Err     error
 }
 
-func (e *ListenError) Error() string { return fmt.Sprintf("natsd: listen on %s: %v", e.Address, e.Err) }
+func (e *ListenError) Error() string {
+	cause := e.Err.Error()
+	switch err := e.Err.(type) { // these name the address, too
+	case *net.OpError:
+		cause = err.Err.Error()
+	case *net.AddrError:
+		cause = err.Err
+	}
+	return fmt.Sprintf("listen on %s: %s", e.Address, cause)
+}
 
 func (e *ListenError) Unwrap() error { return e.Err }
 
@@ -40,7 +50,7 @@ type StoreError struct {
 	Err   error
 }
 
-func (e *StoreError) Error() string { return fmt.Sprintf("natsd: store %s: %v", e.Store, e.Err) }
+func (e *StoreError) Error() string { return fmt.Sprintf("store %s: %v", e.Store, e.Err) }
 
 func (e *StoreError) Unwrap() error { return e.Err }
 
@@ -50,7 +60,7 @@ type FileError struct {
 	Err  error
 }
 
-func (e *FileError) Error() string { return fmt.Sprintf("natsd: configuration %s: %v", e.File, e.Err) }
+func (e *FileError) Error() string { return fmt.Sprintf("configuration %s: %v", e.File, e.Err) }
 
 func (e *FileError) Unwrap() error { return e.Err }
 
@@ -77,7 +87,7 @@ const (
 	UsersInFile                        // the configuration file defines users too
 )
 
-func (e *AuthError) Error() string { return fmt.Sprintf("natsd: passwords in %s: %v", e.Dir, e.Err) }
+func (e *AuthError) Error() string { return fmt.Sprintf("passwords in %s: %v", e.Dir, e.Err) }
 
 func (e *AuthError) Unwrap() error { return e.Err }
 
@@ -87,6 +97,6 @@ var ErrKeyPair = errors.New("the certificate needs its private key, and the key 
 // A TLSError reports that the certificate can't be used.
 type TLSError struct{ Err error }
 
-func (e *TLSError) Error() string { return fmt.Sprintf("natsd: TLS: %v", e.Err) }
+func (e *TLSError) Error() string { return fmt.Sprintf("TLS: %v", e.Err) }
 
 func (e *TLSError) Unwrap() error { return e.Err }

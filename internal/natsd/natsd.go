@@ -133,6 +133,10 @@ func (s *Server) maintained() bool { return s.standalone && s.config.Maintain !=
 // URL returns the URL for clients on this machine.
 func (s *Server) URL() string { return s.url }
 
+// EveryAddress reports whether clients reach the server at every address of this
+// machine.
+func (s *Server) EveryAddress() bool { return everyAddress(s.ns.Addr()) }
+
 // MonitorURL returns the URL of health and metrics, or "" if they are off.
 func (s *Server) MonitorURL() string {
 	if a := s.ns.MonitorAddr(); a != nil {
@@ -153,15 +157,15 @@ func (s *Server) Store() string { return s.store }
 func (s *Server) MaxStore() int64 { return s.ns.JetStreamConfig().MaxStore }
 
 // Clients returns the names of the clients that are connected.
-func (s *Server) Clients() (names []string, err error) {
+func (s *Server) Clients() (names []string) {
 	connections, err := s.ns.Connz(&server.ConnzOptions{Limit: s.ns.NumClients() + 1})
 	if err != nil {
-		return nil, fmt.Errorf("natsd: clients: %w", err)
+		return nil // only for invalid options
 	}
 	for _, c := range connections.Conns {
 		names = append(names, c.Name)
 	}
-	return names, nil
+	return names
 }
 
 // Connect connects to the server in process, with all permissions.
@@ -178,7 +182,7 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
 // Supervise runs until ctx ends and returns nil, or until the server fails and
-// returns the error. It calls Maintain once a second. While it runs, other
+// returns the error. It calls Maintain and Observe once a second. While it runs, other
 // goroutines may call only URL, Store and Standalone.
 //
 // After one failed write, the server rejects every write until it restarts, and
@@ -188,13 +192,19 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn()
 func (s *Server) Supervise(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	failing := notice{log: s.config.Log}
+	failing := Notice{
+		Log:   s.config.Log,
+		Began: "maintain the queue: failed, retrying every second", Ended: "maintain the queue: works again",
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			failing.report("maintain the queue", errors.Join(s.keepReserve(), s.maintain()))
+			failing.Report(errors.Join(s.keepReserve(), s.maintain()), time.Now())
+			if s.config.Observe != nil {
+				s.config.Observe(s)
+			}
 		case reason := <-s.log.fatal:
 			return fmt.Errorf("natsd: the server failed: %s", reason)
 		case err := <-s.log.disk:

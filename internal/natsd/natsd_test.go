@@ -1,7 +1,6 @@
 package natsd
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -188,22 +187,6 @@ func TestInvalidAddress(t *testing.T) {
 		} else if _, ok := errors.AsType[*ListenError](err); !ok {
 			t.Errorf("%s: got %v", address, err)
 		}
-	}
-}
-
-func TestCheckHealth(t *testing.T) {
-	s := running(t, config(t))
-	monitor := strings.TrimPrefix(s.MonitorURL(), "http://")
-	if err := CheckHealth(t.Context(), monitor); err != nil {
-		t.Error(err)
-	}
-	if err := s.Stop(); err != nil {
-		t.Error(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := CheckHealth(ctx, monitor); err == nil {
-		t.Error("a stopped server is healthy")
 	}
 }
 

@@ -1,10 +1,10 @@
-package natsd
+package disk
 
 import "golang.org/x/sys/windows"
 
-// diskSpace returns the bytes that this user can still write to the volume of dir,
+// Space returns the bytes that this user can still write to the volume of dir,
 // and its size.
-func diskSpace(dir string) (free, total int64, err error) {
+func Space(dir string) (free, total int64, err error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, 0, err

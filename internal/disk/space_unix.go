@@ -1,12 +1,13 @@
 //go:build unix
 
-package natsd
+// Package disk knows how much room a file system has.
+package disk
 
 import "golang.org/x/sys/unix"
 
-// diskSpace returns the bytes that this user can still write to the file system of
+// Space returns the bytes that this user can still write to the file system of
 // dir, and its size.
-func diskSpace(dir string) (free, total int64, err error) {
+func Space(dir string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, 0, err
