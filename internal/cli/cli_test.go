@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,17 @@ func TestStatus(t *testing.T) {
 				t.Errorf("stderr %q, want %q", stderr.String(), c.stderr)
 			}
 		})
+	}
+}
+
+// The exit status does not depend on whether the error can be written.
+func TestStatusWithoutStderr(t *testing.T) {
+	closed, err := os.Create(filepath.Join(t.TempDir(), "closed"))
+	if err != nil || closed.Close() != nil {
+		t.Fatal(err)
+	}
+	if got := Status("broker", Env{Stderr: closed}, Usagef("use 0", "--limit is -3"), nil); got != 2 {
+		t.Errorf("status %d, want 2", got)
 	}
 }
 
@@ -127,6 +139,16 @@ func TestResult(t *testing.T) {
 	if err != nil || readErr != nil || out.String() != "colour false\n" || string(saved) != out.String() {
 		t.Errorf("stdout %q, file %q, %v, %v", &out, saved, err, readErr)
 	}
+	// A folder that is nowhere near is named before the result.
+	var both bytes.Buffer
+	r.file = filepath.Join(t.TempDir(), "far", "out.txt")
+	err = r.Write(Env{Stdout: &both, Stderr: &both}, func(w io.Writer, _ bool) error {
+		_, err := fmt.Fprintln(w, "result")
+		return err
+	})
+	if want := "creating the folder " + filepath.Dir(r.file) + "\nresult\n"; err != nil || both.String() != want {
+		t.Errorf("%q, %v, want %q", both.String(), err, want)
+	}
 	r.Format = "yaml"
 	if err := r.Check(); Status("x", Env{Stderr: io.Discard}, err, nil) != 2 {
 		t.Errorf("an unknown format: %v, want a usage error", err)
@@ -179,6 +201,41 @@ func TestTypeable(t *testing.T) {
 	}
 }
 
+// The services of the cluster have names, and a database, of their own.
+func TestTypeableInCluster(t *testing.T) {
+	t.Setenv("TURNSTILE_RUN", "docker-compose run --no-deps cluster-")
+	if got, want := Typeable("list them: consumer rejects"), "list them: docker-compose run --no-deps cluster-consumer rejects"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Service("consumer"); got != "cluster-consumer" {
+		t.Errorf("the service is %q", got)
+	}
+}
+
+// TestTypeableSame is about hints of a command that was given a database or a broker.
+func TestTypeableSame(t *testing.T) {
+	t.Setenv("TURNSTILE_RUN", "run it")
+	t.Cleanup(func() { given.Store(nil) })
+	f := NewFlags("consumer verify", "x")
+	f.String("db", "var/turnstile.db", "")
+	f.ServerFlags()
+	if _, err := f.Parse([]string{"--db", "my rides.db", "--server", "nats://a:1"}, Env{}); err != nil {
+		t.Fatal(err)
+	}
+	for hint, want := range map[string]string{
+		"create it: consumer load FILE; or use another: --db FILE": "create it: run it consumer load --db 'my rides.db' FILE; or use another: --db FILE",
+		"list them: consumer rejects":                              "list them: run it consumer rejects --db 'my rides.db'",
+		"consumer --until-drained":                                 "run it consumer --db 'my rides.db' --server nats://a:1 --until-drained",
+		"producer --from-line 3 a.csv":                             "run it producer --server nats://a:1 --from-line 3 a.csv",
+		"contention watch a.db":                                    "run it lab watch a.db",
+		"broker init":                                              "run it broker init",
+	} {
+		if got := Typeable(hint); got != want {
+			t.Errorf("%q became %q, want %q", hint, got, want)
+		}
+	}
+}
+
 func TestInvocation(t *testing.T) {
 	for _, c := range []struct{ typed, self, want string }{
 		{"/tmp/go-build123/b001/exe/broker", "/tmp/go-build123/b001/exe/broker", "go run ./producer"},
@@ -206,7 +263,7 @@ func TestMissingUnit(t *testing.T) {
 func TestExitStatusInHelp(t *testing.T) {
 	var out bytes.Buffer
 	f := NewFlags("broker", "broker queues rows.")
-	if _, err := f.Parse([]string{"--help-all"}, Env{Stdout: &out}); err != nil || !strings.Contains(out.String(), "Exit status: 0 done, 1 failed, 2 mistyped") {
+	if _, err := f.Parse([]string{"--help-all"}, Env{Stdout: &out}); err != nil || !strings.Contains(out.String(), "Exit status: 0 done, 1 failed or interrupted before it was done, 2 mistyped, 130 at") {
 		t.Errorf("%s, %v", out.String(), err)
 	}
 }
@@ -222,5 +279,39 @@ func TestNewFolder(t *testing.T) {
 		if got := NewFolder(filepath.FromSlash(file)); got != want {
 			t.Errorf("%s: %q, want %q", file, got, want)
 		}
+	}
+}
+
+func TestForTerminal(t *testing.T) {
+	for _, c := range []struct {
+		in   slog.Attr
+		want string
+	}{
+		{slog.String("reason", `ridership is "-3"`), "ridership is '-3'"},
+		{slog.Any("error", errors.New(`unknown scene "x"`)), "unknown scene 'x'"},
+		{slog.String("reason", `it's "-3"`), `it's "-3"`},
+		{slog.String(slog.MessageKey, `"a"`), `"a"`},
+		{slog.Int("line", 3), "3"},
+	} {
+		if got := forTerminal(nil, c.in).Value.String(); got != c.want {
+			t.Errorf("%v: %s, want %s", c.in, got, c.want)
+		}
+	}
+}
+
+// A log line is not written behind a progress bar.
+func TestLogBesideProgressBar(t *testing.T) {
+	write := func() string {
+		var b strings.Builder
+		if n, err := (textWriter{&b}).Write([]byte("a line\n")); n != 7 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		return b.String()
+	}
+	bars.Add(1)
+	beside := write()
+	bars.Add(-1)
+	if beside != "\r\x1b[Ka line\n" || write() != "a line\n" {
+		t.Errorf("beside a bar %q, without one %q", beside, write())
 	}
 }

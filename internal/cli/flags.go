@@ -6,12 +6,18 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"turnstile/internal/mta"
+	"turnstile/internal/screen"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/pflag"
@@ -64,23 +70,61 @@ func (f *Flags) Parse(args []string, env Env) (done bool, err error) {
 	}
 	switch {
 	case f.showAll:
-		_, err = fmt.Fprint(env.Stdout, f.helpText(true))
-		return true, err
+		return true, f.writeHelp(env.Stdout, true)
 	case f.showHelp:
-		_, err = fmt.Fprint(env.Stdout, f.helpText(false))
-		return true, err
+		return true, f.writeHelp(env.Stdout, false)
 	case f.showVersion:
 		_, err = fmt.Fprintln(env.Stdout, Version())
 		return true, err
 	case f.logFormat != "text" && f.logFormat != "json":
 		return false, Usagef("use --log-format text or --log-format json", "--log-format is %q", f.logFormat)
 	}
+	given.Store(f)
 	return false, nil
 }
+
+// given are the flags of this process.
+var given atomic.Pointer[Flags]
+
+// sharedFlags are the flags that commands of other names have, too, and mean the same.
+var sharedFlags = map[string][]string{
+	"db":     {"consumer", "consumer load", "consumer verify", "consumer rejects", "consumer query", "consumer page", "consumer healthcheck"},
+	"server": {"consumer", "consumer verify", "consumer page", "producer"},
+}
+
+// givenFlags returns the flags of this process that another command needs, too, to
+// work on the same database and broker.
+func givenFlags(command string) (text string) {
+	f := given.Load()
+	if f == nil {
+		return ""
+	}
+	for _, name := range []string{"db", "server"} {
+		if f.Changed(name) && slices.Contains(sharedFlags[name], command) {
+			text += " --" + name + " " + ShellQuote(f.Lookup(name).Value.String())
+		}
+	}
+	return text
+}
+
+// ShellQuote returns s as one word of a shell command.
+func ShellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(shellSafe, r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+const shellSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%"
 
 // parseError returns the usage error for an error of pflag. Its hint describes the
 // flag that has an invalid value.
 func (f *Flags) parseError(err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if flag, ok := f.nearest(unknown.GetSpecifiedName()); ok {
+			return Usagef("did you mean --"+flag+"?", "%v", err)
+		}
+	}
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return Usagef(f.Name()+" --help", "%v", err)
@@ -97,13 +141,21 @@ func (f *Flags) parseError(err error) error {
 		"--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), cause)
 }
 
+// nearest returns the flag that a misspelt one probably stands for.
+func (f *Flags) nearest(name string) (flag string, ok bool) {
+	var names []string
+	f.VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+	return mta.Nearest(name, names)
+}
+
 func isNumber(s string) bool {
 	_, err := strconv.ParseFloat(s, 64)
 	return err == nil
 }
 
-// helpWidth is the width of the help text in columns.
-const helpWidth = 100
+// HelpWidth is the width of the help text in columns. Only a narrower terminal gets
+// another.
+const HelpWidth = 80
 
 // NoArgs returns a usage error if there are arguments other than flags.
 func (f *Flags) NoArgs() error {
@@ -128,8 +180,8 @@ func (f *Flags) Logger(env Env) *slog.Logger {
 	case f.logFormat == "json":
 		return slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
 	case IsTerminal(env.Stderr):
-		return slog.New(tint.NewTextHandler(env.Stderr, &tint.Options{
-			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: readable,
+		return slog.New(tint.NewTextHandler(textWriter{env.Stderr}, &tint.Options{
+			Level: level, TimeFormat: "15:04:05.000", NoColor: !Colour(env.Stderr), ReplaceAttr: forTerminal,
 		}))
 	}
 	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: shortenAttr}))
@@ -155,11 +207,64 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// exitStatus describes the status of every command.
-const exitStatus = "Exit status: 0 done, 1 failed, 2 mistyped, 3 what was asked about was found\n(contention watch).\n"
+// forTerminal is readable, and spares the reader \" in a value: its quotes become single
+// ones, unless it has those as well.
+func forTerminal(groups []string, a slog.Attr) slog.Attr {
+	a = readable(groups, a)
+	if len(groups) == 0 && a.Key == slog.MessageKey {
+		return a // it is not quoted
+	}
+	var text string
+	switch v := a.Value.Any().(type) {
+	case string:
+		text = v
+	case error:
+		text = v.Error()
+	}
+	if !strings.Contains(text, `"`) || strings.Contains(text, "'") {
+		return a
+	}
+	return slog.String(a.Key, strings.ReplaceAll(text, `"`, "'"))
+}
 
-// helpText returns the short or the full help.
-func (f *Flags) helpText(all bool) string {
+// exitStatus describes the status of every command.
+const exitStatus = "Exit status: 0 done, 1 failed or interrupted before it was done, 2 mistyped, 130 at\na second Ctrl-C.\n"
+
+func (f *Flags) writeHelp(w io.Writer, all bool) error {
+	columns := min(HelpWidth, Width(w))
+	text := f.helpText(all, columns)
+	if columns < HelpWidth {
+		text = wrapParagraphs(columns, text)
+	}
+	return WriteText(w, text)
+}
+
+// wrapParagraphs breaks adjacent lines that are not indented anew. One by one, lines of
+// [HelpWidth] would become long and short ones in turn.
+func wrapParagraphs(columns int, text string) string {
+	var b strings.Builder
+	var paragraph []string
+	end := func() {
+		if len(paragraph) > 0 {
+			b.WriteString(screen.Wrap(columns, "", "", keepCommands(strings.Join(paragraph, " "))))
+		}
+		paragraph = nil
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if line != "" && line[0] != ' ' {
+			paragraph = append(paragraph, line)
+			continue
+		}
+		end()
+		b.WriteString(line + "\n")
+	}
+	end()
+	return b.String()
+}
+
+// helpText returns the short or the full help, with the flags in so many columns.
+func (f *Flags) helpText(all bool, columns int) string {
 	hidden := 0
 	f.VisitAll(func(flag *pflag.Flag) {
 		if flag.Hidden {
@@ -169,7 +274,7 @@ func (f *Flags) helpText(all bool) string {
 	})
 	var b strings.Builder
 	const boolean = "[=true|false]" // pflag prints it after every boolean flag
-	usages := strings.ReplaceAll(f.FlagUsagesWrapped(helpWidth), boolean, strings.Repeat(" ", len(boolean)))
+	usages := strings.ReplaceAll(f.FlagUsagesWrapped(columns), boolean, strings.Repeat(" ", len(boolean)))
 	fmt.Fprintf(&b, "%s\n\nFlags:\n%s", f.intro, usages)
 	if all {
 		if f.manual != "" {
@@ -178,7 +283,7 @@ func (f *Flags) helpText(all bool) string {
 		b.WriteString("\n" + exitStatus)
 	}
 	if !all && (hidden > 0 || f.manual != "") {
-		fmt.Fprintf(&b, "\nMore: %s --help-all\n", f.Name())
+		fmt.Fprintf(&b, "\nMore: %s\n", Typeable(f.Name()+" --help-all"))
 	}
 	return b.String()
 }

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,9 +24,12 @@ func TestFileHint(t *testing.T) {
 		{"twice.csv", header + ",Ridership\n", "rename"},
 		{"long.csv", strings.Repeat("x", 100_000), "--columns"},
 		{"misspelt.csv", "transit_timestmp,station_complex_id,ridership\n", "did you mean transit_timestamp? Rename the column \"transit_timestmp\""},
+		{"excel.csv", "sep=;\ntransit_timestamp;station_complex_id;ridership\n", "remove line 1"},
 		{"mixed.csv", "transit_timestamp;station_complex_id;ridership,transfers\n", "--delimiter"},
 		{"utf16.csv", "\xff\xfet\x00r\x00", "iconv"},
-		{"book.xlsx", "PK\x03\x04...", "save it as CSV"},
+		{"book.xlsx", "PK\x03\x04... xl/workbook.xml", "export it as CSV"},
+		{"rides.zip", "PK\x03\x04...", "unpack"},
+		{"rides.pdf", "%PDF-1.7\n", "name a CSV file"},
 		{strings.Repeat("n", 201), header + "\n", "--source"},
 		{mta.ReservedSource, header + "\n", "--source"},
 	} {
@@ -53,6 +59,7 @@ func TestServerHint(t *testing.T) {
 		{&stream.RightsError{Role: "consumer"}, "NATS_USER=consumer"},
 		{&stream.SettingError{}, "broker init"},
 		{&stream.TLSError{Problem: stream.BadClientCertificate}, "--tls-key"},
+		{&stream.TLSError{Problem: stream.BadAuthority}, "NATS_CA"},
 		{&stream.TLSError{Problem: stream.ClientRejected}, "--tls-cert"},
 		{&stream.TLSError{Problem: stream.NoServerTLS}, "nats://"},
 		{&stream.TLSError{Problem: stream.NotTLS}, "TLS"},
@@ -62,6 +69,39 @@ func TestServerHint(t *testing.T) {
 	} {
 		if got := ServerHint(c.err); !strings.Contains(got, c.want) {
 			t.Errorf("%T %+v: %q, want %q", c.err, c.err, got, c.want)
+		}
+	}
+}
+
+// A file that this process may not use has one hint, whatever it is for, and the hints
+// of other errors stay.
+func TestDeniedHint(t *testing.T) {
+	if os.Getuid() < 0 {
+		t.Skip("SKIPPED: Windows has no uid")
+	}
+	path := filepath.Join(t.TempDir(), "key.pem")
+	denied := &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+	wrapped := errors.Join(fmt.Errorf("write: %w", denied), WithHint(errors.New("interrupted"), "resume"))
+	for _, c := range []struct{ name, want string }{{"absent", "access to the folder " + filepath.Dir(path)}, {"there", "access to it"}} {
+		got := hints(wrapped, func(err error) string {
+			if strings.HasPrefix(err.Error(), "write") {
+				return "use another"
+			}
+			return ""
+		})
+		if len(got) != 2 || !strings.HasSuffix(got[0], c.want) || !strings.Contains(got[0], fmt.Sprintf("(uid %d)", os.Getuid())) || got[1] != "resume" {
+			t.Errorf("%s: %q", c.name, got)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	for s, want := range map[string]string{"a/b-1.csv": "a/b-1.csv", "": "''", "a b": "'a b'", "it's": `'it'\''s'`} {
+		if got := ShellQuote(s); got != want {
+			t.Errorf("%q: %s, want %s", s, got, want)
 		}
 	}
 }

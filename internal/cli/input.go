@@ -5,6 +5,7 @@ package cli
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"turnstile/internal/mta"
@@ -48,10 +49,19 @@ func LogColumns(log *slog.Logger, file *mta.File) {
 	if d := file.Delimiter(); d != ',' {
 		log.Info("fields are not separated by commas", "source", file.Source(), "delimiter", string(d))
 	}
-	if ignored := file.Columns().Ignored(); len(ignored) > 0 {
+	absent := file.Columns().Absent()
+	ignored := slices.DeleteFunc(file.Columns().Ignored(), func(name string) bool {
+		want, ok := mta.Nearest(name, absent)
+		if ok {
+			log.Warn("a column is not stored: is its name misspelt?", "source", file.Source(), "column", name,
+				"hint", "did you mean "+want+"? rename it in the header")
+		}
+		return ok
+	})
+	if len(ignored) > 0 {
 		log.Info("columns that are not stored", "source", file.Source(), "columns", strings.Join(ignored, ", "))
 	}
-	if absent := file.Columns().Absent(); len(absent) > 0 {
+	if len(absent) > 0 {
 		log.Info("missing columns are stored as NULL", "source", file.Source(), "columns", strings.Join(absent, ", "))
 	}
 }

@@ -9,7 +9,9 @@
 // # Errors
 //
 // An error is one line, "name: error", lower case, without a period. A second line
-// may follow: "name: hint: what to type".
+// may follow: "name: hint: what to type". The packages below leave their name out of
+// errors about what the user gave, such as a file or an address, because the user
+// corrects it. The others begin with the package.
 package cli
 
 import (
@@ -17,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -42,7 +45,11 @@ func Main(name string, run Func, hint HintFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	env := Env{os.Stdin, os.Stdout, os.Stderr}
-	os.Exit(Status(name, env, run(ctx, os.Args[1:], env), hint))
+	err := run(ctx, os.Args[1:], env)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, ErrInterrupted) {
+		err = ErrInterrupted // by Ctrl-C, wherever that was
+	}
+	os.Exit(Status(name, env, err, hint))
 }
 
 // Status prints the error of a command with its hints, and returns the exit
@@ -54,25 +61,37 @@ func Status(name string, env Env, err error, hint HintFunc) int {
 	if errors.Is(err, ErrFound) {
 		return 3
 	}
+	var text strings.Builder
 	if !errors.Is(err, ErrFailed) {
-		fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
+		fmt.Fprintf(&text, "%s: %v\n", name, err)
 	}
 	for _, hint := range hints(err, hint) {
-		fmt.Fprintf(env.Stderr, "%s: hint: %s\n", name, Typeable(hint))
+		fmt.Fprintf(&text, "%s: hint: %s\n", name, Typeable(hint))
 	}
+	_ = WriteText(env.Stderr, text.String()) // the exit status still tells
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return 2
 	}
 	return 1
 }
 
+// runVariable is set in the image, to what starts a container of a service. If it ends
+// in a hyphen, it is the beginning of the service's name, too.
+const runVariable = "TURNSTILE_RUN"
+
+// InContainer reports whether this process runs in a container of docker-compose.
+func InContainer() bool { return os.Getenv(runVariable) != "" }
+
 // Invocation returns how the user can start one of the commands, judged by how
 // this process was started: by go run, by a path, by its name, or in a container,
 // whose image sets TURNSTILE_RUN.
 func Invocation(command string) string {
-	if run := os.Getenv("TURNSTILE_RUN"); run != "" {
+	if run := os.Getenv(runVariable); run != "" {
 		if command == "contention" {
 			command = "lab" // the service in docker-compose.yml
+		}
+		if strings.HasSuffix(run, "-") {
+			return run + command
 		}
 		return run + " " + command
 	}
@@ -83,12 +102,24 @@ func Invocation(command string) string {
 // commands are the commands in a hint: a name, then a subcommand, a flag or a file.
 var commands = regexp.MustCompile(`(^|[^\w./-])(broker|producer|consumer|contention)( (?:healthcheck|init|credentials|load|verify|rejects|query|page|watch|report|scene|about)\b| -| FILE)`)
 
+// Service returns the name of the service of docker-compose that runs a command, in
+// the project of this container.
+func Service(command string) string {
+	words := strings.Fields(Invocation(command))
+	return words[len(words)-1]
+}
+
 // Typeable returns a hint with each command as the user can type it: consumer load
-// becomes go run ./consumer load where this process was started that way.
+// becomes go run ./consumer load where this process was started that way. A command
+// gets the database and the broker that the user gave to this one.
 func Typeable(hint string) string {
 	return commands.ReplaceAllStringFunc(hint, func(found string) string {
 		m := commands.FindStringSubmatch(found)
-		return m[1] + Invocation(m[2]) + m[3]
+		subcommand, next := m[3], ""
+		if m[3] == " -" || m[3] == " FILE" {
+			subcommand, next = "", m[3]
+		}
+		return m[1] + Invocation(m[2]) + subcommand + givenFlags(m[2]+subcommand) + next
 	})
 }
 
@@ -189,14 +220,17 @@ func WithHint(err error, hint string) error {
 // types suffices.
 type HintFunc func(error) string
 
-// hints returns the hints for all errors of a tree, outermost first.
+// hints returns the hints for all errors of a tree, outermost first. For a file that
+// this process may not use there is one hint, whatever the file is for.
 func hints(err error, hint HintFunc) []string {
 	var found []string
 	var walk func(error)
 	walk = func(err error) {
 		if h, ok := err.(*hintError); ok {
 			found = append(found, h.hint)
-		} else if hint != nil {
+		} else if path, ok := err.(*fs.PathError); ok && errors.Is(path, fs.ErrPermission) {
+			found = append(found, accessHint(path)...)
+		} else if hint != nil && !isDenied(err) {
 			if text := hint(err); text != "" {
 				found = append(found, text)
 			}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // A Result is the destination and the format of a command's result.
@@ -68,16 +67,11 @@ func (r *Result) WriteEach(env Env, write func(w io.Writer, format string, colou
 }
 
 func (r *Result) writeAll(env Env, fileFormat string, write func(w io.Writer, format string, colour bool) error) error {
-	if err := write(env.Stdout, r.Format, Colour(env.Stdout)); err != nil {
-		return fmt.Errorf("write the result: %w", err)
+	if err := SayNewFolder(env, r.file); err != nil {
+		return err
 	}
-	if r.file == "" {
-		return nil
-	}
-	if folder := NewFolder(r.file); folder != "" {
-		if _, err := fmt.Fprintln(env.Stderr, "creating the folder", folder); err != nil {
-			return err
-		}
+	if err := write(env.Stdout, r.Format, Colour(env.Stdout)); err != nil || r.file == "" {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(r.file), 0o755); err != nil {
 		return err
@@ -102,6 +96,16 @@ func NewFolder(file string) string {
 	return folder
 }
 
+// SayNewFolder says on stderr which folder will be created for a file.
+func SayNewFolder(env Env, file string) error {
+	folder := NewFolder(file)
+	if folder == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(env.Stderr, "creating the folder", folder)
+	return err
+}
+
 // WriteJSON writes v as one indented JSON document.
 func WriteJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
@@ -109,26 +113,6 @@ func WriteJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
-
-// IsTerminal reports whether w is a terminal.
-func IsTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// Width returns the columns of the terminal w, or 80.
-func Width(w any) int {
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width
-		}
-	}
-	return 80
-}
-
-// Colour reports whether to write colour to w: w is a terminal and NO_COLOR is not
-// set (no-color.org).
-func Colour(w io.Writer) bool { return IsTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
 // Progress of long work.
 
@@ -162,6 +146,7 @@ func NewProgress(env Env, log *slog.Logger, what string, total int64) *Progress 
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionClearOnFinish(),
 		)
+		bars.Add(1)
 	}
 	return p
 }
@@ -211,4 +196,5 @@ func (p *Progress) Done() {
 		p.log.Debug("progress bar", "error", err)
 	}
 	p.bar = nil
+	bars.Add(-1)
 }

@@ -32,7 +32,7 @@ func (f *Flags) ServerFlags() *Server {
 	}
 	url := os.Getenv("NATS_URL")
 	if url == "" {
-		url = "nats://127.0.0.1:4222"
+		url = localBroker
 	}
 	f.StringVar(&s.URLs, "server", url, "`URL` of the broker, or several separated by commas (NATS_URL)")
 	f.StringVar(&s.CA, "tls-ca", os.Getenv("NATS_CA"), "authority that signed the broker's certificate, a PEM `FILE` (NATS_CA)")
@@ -42,11 +42,18 @@ func (f *Flags) ServerFlags() *Server {
 	return s
 }
 
+// localBroker is where a broker listens that was started without flags.
+const localBroker = "nats://127.0.0.1:4222"
+
 // Config returns the configuration of a connection for a role: producer,
 // consumer or admin. The name identifies the client in the broker's monitoring.
 func (s *Server) Config(role, name string, log *slog.Logger) stream.Config {
+	start := ""
+	if s.URLs == localBroker {
+		start = "start it: " + Invocation("broker")
+	}
 	return stream.Config{
-		Servers: s.URLs, Role: role, Name: name, Log: log,
+		Servers: s.URLs, Start: start, Role: role, Name: name, Log: log,
 		Creds: s.Creds, User: s.User, Password: s.Password, PasswordFile: s.PasswordFile,
 		CA: s.CA, Cert: s.Cert, Key: s.Key,
 	}
