@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,11 +79,11 @@ func TestWeekendMornings(t *testing.T) {
 // TestClocksGoForward: the hour skipped in spring has no rows.
 func TestClocksGoForward(t *testing.T) {
 	file, _ := generate(t, "--rows 560000 --dialect api")
-	if strings.Contains(string(file), "2022-03-13T02") {
+	if bytes.Contains(file, []byte("2022-03-13T02")) {
 		t.Error("rows at 02:00 on 13 March 2022")
 	}
 	for _, hour := range []string{"2022-03-13T01", "2022-03-13T03", "2022-03-12T02"} {
-		if !strings.Contains(string(file), hour) {
+		if !bytes.Contains(file, []byte(hour)) {
 			t.Errorf("no rows at %s", hour)
 		}
 	}

@@ -50,8 +50,9 @@ type Commit struct {
 
 // Options configure Run.
 type Options struct {
-	Rows  int              // a batch with this many rows takes no further message
-	Retry func(error) bool // reports whether an error of Write is transient; nil: none is
+	Rows  int                // a batch with this many rows takes no further message
+	Retry func(error) bool   // reports whether an error of Write is transient; nil: none is
+	Hint  func(error) string // with Retry: what ends a transient error, for the log
 	// Committed, if not nil, is called for every transaction after its messages
 	// are acknowledged. Its error ends the run.
 	Committed func(Commit) error
@@ -110,7 +111,11 @@ type openMessage struct {
 	size    int         // bytes of its rows, decompressed
 	rest    mta.Chunk   // not parsed yet
 	outcome mta.Outcome // of the parts that are stored
+	reason  string      // why a record was rejected, or ""
 }
+
+// reasonNotStored is for rows that the parser accepts and the store does not.
+const reasonNotStored = "differs from the stored row of its line, or is refused by a constraint of the database"
 
 // open reads a message. A foreign message becomes a reject, so that it is kept
 // and does not block the stream. A foreign request is not stored: its sender
@@ -248,6 +253,12 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 	took := time.Since(start)
 	for i, m := range b.messages {
 		m.outcome = m.outcome.Add(outcomes[i])
+		if m.reason == "" && outcomes[i].Rejected > 0 {
+			m.reason = reasonNotStored
+			if rejects := b.rows.Parts[i].Rejects; len(rejects) > 0 {
+				m.reason = rejects[0].Reason
+			}
+		}
 		if !b.last[i] {
 			continue // the rest of its rows is not stored yet
 		}
@@ -269,7 +280,10 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 
 // confirm sends the outcome of a message to its sender.
 func confirm(m *openMessage) error {
-	var reply any = m.outcome
+	var reply any = struct {
+		mta.Outcome
+		Reason string `json:"reason,omitempty"`
+	}{m.outcome, m.reason}
 	if m.foreign != nil && m.Mark().Sequence == 0 {
 		reply = map[string]string{"error": m.foreign.Error()}
 	}
@@ -296,7 +310,7 @@ func writeWithRetry(ctx context.Context, b *mta.Batch, store Store, o Options) (
 		case ctx.Err() != nil || o.Retry == nil || !o.Retry(err):
 			return nil, err
 		case attempt == 1:
-			o.Log.Warn("cannot store, retrying", "error", err)
+			o.Log.Warn("cannot store, retrying", "error", err, "hint", o.Hint(err))
 		}
 		select {
 		case <-time.After(retryDelay):

@@ -219,6 +219,7 @@ func TestRetry(t *testing.T) {
 	err := Run(t.Context(), in, w, Options{
 		Rows: 100, Log: slog.New(slog.DiscardHandler),
 		Retry: func(err error) bool { return errors.Is(err, errInjected) },
+		Hint:  func(error) string { return "" },
 	})
 	if err != nil || len(w.rows) != 5 || len(w.queue) != 0 {
 		t.Errorf("error %v, %d rows, %d messages left", err, len(w.rows), len(w.queue))
@@ -405,7 +406,7 @@ func TestMessageOverSeveralTransactions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b.writes < 5 || b.acks != 1 || len(b.answers) != 1 || b.answers[0] != `{"stored":0,"already_there":0,"rejected":200000}` {
+	if b.writes < 5 || b.acks != 1 || len(b.answers) != 1 || b.answers[0] != `{"stored":0,"already_there":0,"rejected":200000,"reason":"it has 1 field, want 3 as in the header"}` {
 		t.Errorf("%d transactions, %d acknowledgements, answers %s", b.writes, b.acks, b.answers)
 	}
 }

@@ -220,9 +220,9 @@ type ColumnsError struct {
 
 func (e *ColumnsError) Error() string {
 	if e.Path == "" {
-		return "mta: " + e.reason()
+		return e.reason()
 	}
-	return "mta: " + e.Path + ": " + e.reason()
+	return e.Path + ": " + e.reason()
 }
 
 // reason is the error without its operand: the reason of a reject.
@@ -251,16 +251,30 @@ func (e *ColumnsError) Misspelt() (found, want string, ok bool) {
 	if len(e.Missing) == 0 {
 		return "", "", false
 	}
+	missing := strings.Join(e.Missing, ",") // an entry may name two that would do
+	required = slices.DeleteFunc(required, func(name string) bool { return !strings.Contains(missing, name) })
 	for _, found := range e.Found {
-		name := strings.ToLower(strings.TrimSpace(found))
-		joined := strings.NewReplacer(" ", "_", "-", "_").Replace(name)
-		for _, want := range required {
-			if strings.Contains(strings.Join(e.Missing, ","), want) && name != want && distance(joined, want) <= 2 {
-				return found, want, true
-			}
+		if want, ok := Nearest(found, required); ok && !strings.EqualFold(strings.TrimSpace(found), want) {
+			return found, want, true
 		}
 	}
 	return "", "", false
+}
+
+// Nearest returns the first of some names that a name probably stands for: at most two
+// characters differ, in other than case and blanks.
+func Nearest(name string, names []string) (nearest string, ok bool) {
+	plain := func(s string) string {
+		return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(strings.TrimSpace(s)))
+	}
+	name = plain(name)
+	i := slices.IndexFunc(names, func(other string) bool {
+		return distance(name, plain(other)) <= min(2, len(other)/2)
+	})
+	if i < 0 {
+		return "", false
+	}
+	return names[i], true
 }
 
 // NoHeader tells whether the header record looks like a row: it has no known

@@ -61,7 +61,7 @@ func TestParseColumnsRefuses(t *testing.T) {
 		shortHeader + strings.Repeat(",", 8<<10):      "the header record has ",
 	} {
 		_, err := ParseColumns(header)
-		if _, ok := errors.AsType[*ColumnsError](err); !ok || !strings.HasPrefix(err.Error(), "mta: "+want) {
+		if _, ok := errors.AsType[*ColumnsError](err); !ok || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v", header, err)
 		}
 	}

@@ -52,10 +52,12 @@ type File struct {
 func OpenFile(ctx context.Context, path string, stdin io.Reader, o FileOptions) (*File, error) {
 	name, r, closer := path, stdin, io.Closer(nil)
 	switch {
+	case o.Source == "" && isDescriptor(path):
+		return nil, &FileError{Kind: BadSource, Problem: path + " has no name of its own"}
 	case path != "-":
 		file, err := openFile(ctx, path)
 		if err != nil {
-			return nil, fmt.Errorf("mta: %w", err)
+			return nil, err
 		}
 		r, closer = file, file
 		o.Source = cmp.Or(o.Source, DefaultSource(path))
@@ -103,7 +105,7 @@ func newFile(ctx context.Context, in *input, path string, o FileOptions) (*File,
 		return nil, e
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mta: %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
@@ -130,6 +132,9 @@ func (f *File) readHeader(typed string) error {
 	f.header = cleanHeader(header)
 	var err error
 	f.columns, err = ParseColumns(f.header)
+	if err != nil && strings.ContainsFunc(header, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
+		return &FileError{Kind: IsBinary, Problem: "is not text"}
+	}
 	return err
 }
 
@@ -247,7 +252,10 @@ func (f *File) readError(err error) error {
 	if err == io.EOF { // not a wrapped io.EOF, see scanner.fill
 		return err
 	}
-	return fmt.Errorf("mta: %s: read: %w", f.path, err)
+	if e, ok := errors.AsType[*FileError](err); ok {
+		return &FileError{f.path, e.Kind, fmt.Sprintf("%s at line %d", e.Problem, f.line)}
+	}
+	return fmt.Errorf("%s: read: %w", f.path, err)
 }
 
 // lineLimit ends a file whose next record is beyond the largest line number. It
@@ -256,7 +264,7 @@ func (f *File) lineLimit(c Chunk) (Chunk, error) {
 	if f.pending() > 0 {
 		return f.chunk(c), nil
 	}
-	return Chunk{}, fmt.Errorf("mta: %s: more than %d lines", f.path, uint32(math.MaxUint32))
+	return Chunk{}, fmt.Errorf("%s: more than %d lines", f.path, uint32(math.MaxUint32))
 }
 
 // ReservedSource is a name that no data set may have. Package ingest records
@@ -301,6 +309,13 @@ func DefaultSource(path string) string {
 	return name
 }
 
+// isDescriptor reports whether path is an open file of this process, as in a shell's
+// <(COMMAND). The next one may have the same number, and is another data set.
+func isDescriptor(path string) bool {
+	path = filepath.ToSlash(path)
+	return path == "/dev/stdin" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/self/fd/")
+}
+
 // A FileError is a file that can't be used, or a data set's name that can't.
 type FileError struct {
 	Path    string // "" where no file is involved
@@ -317,14 +332,18 @@ const (
 	IsFolder
 	IsEmpty
 	IsUTF16
-	IsArchive // a workbook or a .zip
+	IsWorkbook
+	IsArchive // compressed, other than by gzip
+	IsHTML    // a page, such as the answer to a failed download
+	IsBinary
+	IsDamaged // compressed, and cut off or changed
 )
 
 func (e *FileError) Error() string {
 	if e.Path == "" {
-		return "mta: " + e.Problem
+		return e.Problem
 	}
-	return "mta: " + e.Path + ": " + e.Problem
+	return e.Path + ": " + e.Problem
 }
 
 // shorten truncates a value so that it fits into a sentence.

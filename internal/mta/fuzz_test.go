@@ -29,7 +29,7 @@ func slowRide(fields []string) (string, bool) {
 		return "", false
 	}
 	fields = slices.Clone(fields)
-	fields[0], fields[7], fields[8] = FormatTime(at), strconv.FormatInt(ridership, 10), strconv.FormatInt(transfers, 10)
+	fields[0], fields[7], fields[8] = formatTime(at), strconv.FormatInt(ridership, 10), strconv.FormatInt(transfers, 10)
 	null := map[int]bool{}
 	for i, most := range map[int]float64{9: 90, 10: 180} {
 		if null[i] = fields[i] == ""; null[i] {

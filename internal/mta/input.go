@@ -7,11 +7,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 )
 
@@ -66,7 +66,7 @@ func (in *input) stat(path string) error {
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return fmt.Errorf("mta: %w", err)
+		return err
 	case info.IsDir():
 		return &FileError{Path: path, Kind: IsFolder, Problem: "is a folder"}
 	case info.Mode().IsRegular():
@@ -196,11 +196,33 @@ func (c countingReader) Read(p []byte) (int, error) {
 // First bytes of a file by which its format is recognised, whatever its name.
 var (
 	gzipMagic = []byte{0x1f, 0x8b}
-	zipMagic  = []byte("PK\x03\x04")
 	bom       = []byte("\xef\xbb\xbf")
 	utf16LE   = []byte{0xff, 0xfe}
 	utf16BE   = []byte{0xfe, 0xff}
 )
+
+// formats are those that users take for CSV.
+var formats = []struct {
+	start, inside string // the first 4 KiB begin with start and contain inside
+	kind          FileErrorKind
+	name          string
+}{
+	{"PK\x03\x04", "xl/", IsWorkbook, "a workbook"}, // .xlsx
+	{"PK\x03\x04", "opendocument.spreadsheet", IsWorkbook, "a workbook"},
+	{"PK\x03\x04", "", IsArchive, "a .zip"},
+	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "", IsWorkbook, "a workbook"}, // .xls
+	{"7z\xbc\xaf\x27\x1c", "", IsArchive, "a .7z"},
+	{"\xfd7zXZ\x00", "", IsArchive, "a .xz"},
+	{"\x28\xb5\x2f\xfd", "", IsArchive, "a .zst"},
+	{"BZh", "1AY&SY", IsArchive, "a .bz2"},
+	{"SQLite format 3\x00", "", IsBinary, "a SQLite database"},
+	{"PAR1", "", IsBinary, "a Parquet file"},
+	{"%PDF-", "", IsBinary, "a PDF"},
+	{"\x89PNG\r\n\x1a\n", "", IsBinary, "an image"},
+	{"\xff\xd8\xff", "", IsBinary, "an image"}, // JPEG
+	{"GIF8", "", IsBinary, "an image"},
+	{"<", "", IsHTML, "HTML or XML"},
+}
 
 // plainText decompresses r if needed and skips a BOM. It returns a *FileError
 // for what can't be CSV.
@@ -213,11 +235,11 @@ func plainText(r io.Reader) (io.Reader, error) {
 	if bytes.Equal(head, gzipMagic) {
 		unpacked, err := gzip.NewReader(plain)
 		if err != nil {
-			return nil, fmt.Errorf("unpack: %w", err)
+			return nil, damaged(err)
 		}
-		plain = bufio.NewReader(unpacked)
+		plain = bufio.NewReader(gzipReader{unpacked})
 	}
-	if head, err = peek(plain, len(zipMagic)); err != nil {
+	if head, err = peek(plain, 4); err != nil {
 		return nil, err
 	}
 	switch {
@@ -226,10 +248,37 @@ func plainText(r io.Reader) (io.Reader, error) {
 		return plain, err
 	case bytes.HasPrefix(head, utf16LE), bytes.HasPrefix(head, utf16BE), isUTF16(head):
 		return nil, &FileError{Kind: IsUTF16, Problem: "is UTF-16, want UTF-8"}
-	case bytes.Equal(head, zipMagic):
-		return nil, &FileError{Kind: IsArchive, Problem: "is a workbook or a .zip, want CSV"}
+	}
+	read, err := plain.Peek(plain.Buffered()) // a pipe may give no more now
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range formats {
+		if bytes.HasPrefix(read, []byte(f.start)) && bytes.Contains(read, []byte(f.inside)) {
+			return nil, &FileError{Kind: f.kind, Problem: "is " + f.name + ", want CSV"}
+		}
 	}
 	return plain, nil
+}
+
+// A gzipReader tells what is wrong with the compressed file.
+type gzipReader struct{ unpacked io.Reader }
+
+func (r gzipReader) Read(p []byte) (int, error) {
+	n, err := r.unpacked.Read(p)
+	return n, damaged(err)
+}
+
+// damaged returns a *FileError for an error that is about the content of a compressed
+// file, and other errors as they are.
+func damaged(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &FileError{Kind: IsDamaged, Problem: "the compressed file is cut off"}
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, new(flate.CorruptInputError)):
+		return &FileError{Kind: IsDamaged, Problem: "the compressed file is damaged"}
+	}
+	return err
 }
 
 // isUTF16 recognises UTF-16 without a byte order mark: every other byte of ASCII

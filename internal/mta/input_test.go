@@ -62,8 +62,59 @@ func TestBrokenFile(t *testing.T) {
 			t.Fatalf("%s: got %+v, %v", name, c, err)
 		}
 		for range 2 {
-			if c, err = f.Next(1<<20, 0); err == nil || err == io.EOF || !strings.HasPrefix(err.Error(), "mta: s: ") {
+			if c, err = f.Next(1<<20, 0); err == nil || err == io.EOF || !strings.HasPrefix(err.Error(), "s: ") {
 				t.Errorf("%s: got %+v, %v", name, c, err)
+			}
+		}
+	}
+}
+
+// TestDamagedGzip tells a compressed file that is cut off, or was changed, from a disk
+// that fails.
+func TestDamagedGzip(t *testing.T) {
+	packed := pack(t, shortFile)
+	changed := bytes.Clone(packed)
+	changed[len(changed)-8] ^= 1 // its checksum
+	broken := bytes.Clone(packed)
+	copy(broken[10:], bytes.Repeat([]byte{0xff}, 8))
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"cut":      {packed[:len(packed)-4], "cut off at line 4"},
+		"checksum": {changed, "damaged at line 4"},
+	} {
+		f, err := NewFile(bytes.NewReader(c.data), FileOptions{Source: "s"})
+		for err == nil {
+			_, err = f.Next(1<<20, 0)
+		}
+		if e, ok := errors.AsType[*FileError](err); !ok || e.Kind != IsDamaged || !strings.Contains(e.Problem, c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+	if _, err := NewFile(bytes.NewReader(broken), FileOptions{Source: "s"}); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a broken start: %v", err)
+	}
+}
+
+func TestOtherFormats(t *testing.T) {
+	for start, want := range map[string]FileError{
+		"PK\x03\x04 docProps/app.xml xl/theme.xml":                  {Kind: IsWorkbook, Problem: "is a workbook, want CSV"},
+		"PK\x03\x04 application/vnd.oasis.opendocument.spreadsheet": {Kind: IsWorkbook, Problem: "is a workbook, want CSV"},
+		"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00":                      {Kind: IsWorkbook, Problem: "is a workbook, want CSV"},
+		"PK\x03\x04 rides.csv":                                      {Kind: IsArchive, Problem: "is a .zip, want CSV"},
+		"BZh91AY&SY\x01":                                            {Kind: IsArchive, Problem: "is a .bz2, want CSV"},
+		"SQLite format 3\x00\x10\x00,\n":                            {Kind: IsBinary, Problem: "is a SQLite database, want CSV"},
+		"PAR1\x15\x04":                                              {Kind: IsBinary, Problem: "is a Parquet file, want CSV"},
+		"%PDF-1.7\n":                                                {Kind: IsBinary, Problem: "is a PDF, want CSV"},
+		"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR":                       {Kind: IsBinary, Problem: "is an image, want CSV"},
+		"\xff\xd8\xff\xe0\x00\x10JFIF":                              {Kind: IsBinary, Problem: "is an image, want CSV"},
+		"\x7fELF\x02\x01\n":                                         {Kind: IsBinary, Problem: "is not text"},
+	} {
+		for _, r := range []io.Reader{strings.NewReader(start), bytes.NewReader(pack(t, start))} {
+			_, err := NewFile(r, FileOptions{Source: "s"})
+			if e, ok := errors.AsType[*FileError](err); !ok || e.Kind != want.Kind || e.Problem != want.Problem {
+				t.Errorf("%q: %v, want %v", start, err, &want)
 			}
 		}
 	}

@@ -181,7 +181,11 @@ func (p *Parser) readRide(r *Ride, l *layout, rec []byte, allText bool) (column,
 		return encodingReason(f, c)
 	}
 	if len(f.ends) != c.count {
-		return "", fmt.Sprintf("it has %d fields, want %d as in the header", len(f.ends), c.count)
+		noun := "fields"
+		if len(f.ends) == 1 {
+			noun = "field"
+		}
+		return "", fmt.Sprintf("it has %d %s, want %d as in the header", len(f.ends), noun, c.count)
 	}
 	var problem string
 	if r.At, column, problem = p.lastTime.read(f, c); problem != "" {
@@ -296,7 +300,7 @@ func encodingReason(f fields, c *Columns) (column, reason string) {
 			continue
 		}
 		if b := f.span(i, i); !isText(b) {
-			return columnNames[col], fmt.Sprintf("%s is %q, which %s", columnNames[col], shorten(string(b)), problem)
+			return columnNames[col], fmt.Sprintf("%s is %q, which %s", columnNames[col], shorten(f.text(i)), problem)
 		}
 	}
 	return "", "it " + problem
@@ -318,7 +322,7 @@ type CommonReason struct {
 }
 
 func (e *RowsError) Error() string {
-	text := fmt.Sprintf("mta: %s: the first %d rows are all rejects:", e.Path, e.Rows)
+	text := fmt.Sprintf("%s: the first %d rows are all rejects:", e.Path, e.Rows)
 	for i, r := range e.Reasons[:min(3, len(e.Reasons))] {
 		if i > 0 {
 			text += ";"

@@ -166,7 +166,7 @@ func (r Ride) Column(d *Dimensions, name string) (value string, ok bool) {
 	station, fare := d.Stations[r.Station], d.Fares[r.Fare]
 	switch name {
 	case "transit_timestamp":
-		return FormatTime(r.At), true
+		return formatTime(r.At), true
 	case "ridership":
 		return strconv.FormatInt(r.Ridership, 10), true
 	case "transfers":
@@ -198,5 +198,5 @@ func (n Number) text() (string, bool) {
 	return strconv.FormatFloat(n.F, 'f', -1, 64), true
 }
 
-// FormatTime formats a Ride's At as 2006-01-02 15:04:05.
-func FormatTime(at int64) string { return time.Unix(at, 0).UTC().Format(time.DateTime) }
+// formatTime formats a Ride's At as 2006-01-02 15:04:05.
+func formatTime(at int64) string { return time.Unix(at, 0).UTC().Format(time.DateTime) }

@@ -67,7 +67,7 @@ func TestStamp(t *testing.T) {
 	} {
 		at, problem := parseTimestamp([]byte(value))
 		if problem == "" {
-			problem = FormatTime(at)
+			problem = formatTime(at)
 		}
 		if problem != want {
 			t.Errorf("%q: got %s, want %s", value, problem, want)
@@ -100,7 +100,7 @@ func TestDayAndTime(t *testing.T) {
 			at, got = parseTimeOn(at, []byte(test.clock))
 		}
 		if got == "" {
-			got = FormatTime(at)
+			got = formatTime(at)
 		}
 		if got != test.want {
 			t.Errorf("%q, %q: got %s, want %s", test.day, test.clock, got, test.want)
