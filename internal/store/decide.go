@@ -151,7 +151,8 @@ func (w *writeTx) replace(id int64, chunks []mta.Chunk, parser *mta.Parser) erro
 }
 
 // Discard deletes rejects that differ from stored rows, and keeps those rows. Of
-// [mta.ReservedSource], the malformed and foreign messages, it deletes any reject. It returns the number of lines. Its error may be a [*NoRejectError].
+// [mta.ReservedSource], the malformed and foreign messages, it deletes any reject. It
+// returns the number of lines. Its error may be a [*NoRejectError].
 func (d *DB) Discard(ctx context.Context, which Rejected) (n int64, err error) {
 	w := &writeTx{DB: d, ctx: context.WithoutCancel(ctx), batch: &mta.Batch{}}
 	err = d.transaction(ctx, func() error {

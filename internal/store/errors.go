@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -33,20 +35,35 @@ func primaryCode(err error) int {
 	return 0
 }
 
-// asForeign returns a *ForeignError instead of SQLITE_NOTADB.
-func asForeign(path string, err error) error {
-	if primaryCode(err) == sqlite3.SQLITE_NOTADB {
+// openError returns the error of opening a database. It is a *ForeignError instead of
+// SQLITE_NOTADB, and a [*fs.PathError] for a file that this process may not use.
+func openError(path string, err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	switch {
+	case !ok:
+		return err
+	case e.Code()&0xff == sqlite3.SQLITE_NOTADB:
 		return foreign(path, "is not a SQLite database")
+	case e.Code() == sqlite3.SQLITE_READONLY_DIRECTORY:
+		return &fs.PathError{Op: "create", Path: path + "-wal", Err: fs.ErrPermission}
+	case e.Code() == sqlite3.SQLITE_READONLY && onReadOnlyDisk(path):
+		return &fs.PathError{Op: "open", Path: path, Err: errReadOnlyDisk}
+	case e.Code() == sqlite3.SQLITE_READONLY:
+		return &fs.PathError{Op: "open", Path: cmp.Or(deniedFile(path, true), path), Err: fs.ErrPermission}
+	case e.Code()&0xff == sqlite3.SQLITE_CANTOPEN && deniedFile(path, false) != "":
+		return &fs.PathError{Op: "open", Path: deniedFile(path, false), Err: fs.ErrPermission}
 	}
 	return err
 }
+
+var errReadOnlyDisk = errors.New("the file system is read-only")
 
 // A ForeignError is a file that is not a database of turnstile.
 type ForeignError struct {
 	Path, Problem string
 }
 
-func (e *ForeignError) Error() string { return "store: " + e.Path + " " + e.Problem }
+func (e *ForeignError) Error() string { return e.Path + " " + e.Problem }
 
 func foreign(path, problem string) error { return &ForeignError{Path: path, Problem: problem} }
 
@@ -58,7 +75,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("store: %s has schema version %d, and this program knows versions up to %d", e.Path, e.Version, e.Known)
+	return fmt.Sprintf("%s has schema version %d, and this program knows versions up to %d", e.Path, e.Version, e.Known)
 }
 
 // A NetworkError is a database on a network file system. WAL needs memory that
@@ -66,20 +83,20 @@ func (e *VersionError) Error() string {
 type NetworkError struct{ Path, System string }
 
 func (e *NetworkError) Error() string {
-	return "store: " + e.Path + " is on a network file system (" + e.System + "), where WAL is not safe"
+	return e.Path + " is on a network file system (" + e.System + "), where WAL is not safe"
 }
 
 // A FolderError is a path of a database that is a folder.
 type FolderError struct{ Path string }
 
-func (e *FolderError) Error() string { return "store: " + e.Path + " is a folder, not a database" }
+func (e *FolderError) Error() string { return e.Path + " is a folder, not a database" }
 
 // A SpecialFileError is a path of a database that is a named pipe, a device or
 // a socket.
 type SpecialFileError struct{ Path, Kind string }
 
 func (e *SpecialFileError) Error() string {
-	return "store: " + e.Path + " is a " + e.Kind + ", not a database"
+	return e.Path + " is a " + e.Kind + ", not a database"
 }
 
 // A LinkedError is a database with several hard links. Each of them would have
@@ -90,7 +107,7 @@ type LinkedError struct {
 }
 
 func (e *LinkedError) Error() string {
-	return fmt.Sprintf("store: %s has %d hard links, and writers by different names would not see each other", e.Path, e.Links)
+	return fmt.Sprintf("%s has %d hard links, and writers by different names would not see each other", e.Path, e.Links)
 }
 
 // A MountedError is a database that is itself a mount point. The same file at
@@ -98,7 +115,7 @@ func (e *LinkedError) Error() string {
 type MountedError struct{ Path string }
 
 func (e *MountedError) Error() string {
-	return "store: " + e.Path + " is itself a mount point, and writers by its other path would not see each other"
+	return e.Path + " is itself a mount point, and writers by its other path would not see each other"
 }
 
 // A TriggerError says that triggers of the user made a write transaction fail.
@@ -114,14 +131,24 @@ func (e *TriggerError) Unwrap() error { return e.Err }
 // An AbsentError is a path without a database.
 type AbsentError struct{ Path string }
 
-func (e *AbsentError) Error() string { return "store: there is no database " + e.Path }
+func (e *AbsentError) Error() string { return "there is no database " + e.Path }
+
+// A SourceError says that a database has no data set of that name.
+type SourceError struct {
+	Path, Name string
+	Known      []string // the data sets of the database, the newest first
+}
+
+func (e *SourceError) Error() string {
+	return "there is no data set " + e.Name + " in " + e.Path
+}
 
 // A MovedError says that the database was removed, renamed or replaced while it
 // was open. Rows written since then are where nobody looks for them.
 type MovedError struct{ Path string }
 
 func (e *MovedError) Error() string {
-	return "store: " + e.Path + " was removed or replaced while it was open"
+	return e.Path + " was removed or replaced while it was open"
 }
 
 // A WALRemovedError says that the file -wal of the database was removed or
@@ -134,7 +161,7 @@ type WALRemovedError struct {
 }
 
 func (e *WALRemovedError) Error() string {
-	what := "store: " + e.Path + "-wal was removed or replaced while the database was open; "
+	what := e.Path + "-wal was removed or replaced while the database was open; "
 	switch {
 	case e.Err != nil:
 		return what + "its rows could not be saved: " + e.Err.Error()
@@ -154,7 +181,7 @@ type PinnedWALError struct {
 }
 
 func (e *PinnedWALError) Error() string {
-	return fmt.Sprintf("store: a reader keeps the WAL of %s from shrinking: %d bytes", e.Path, e.Bytes)
+	return fmt.Sprintf("a reader keeps the WAL of %s from shrinking: %d bytes", e.Path, e.Bytes)
 }
 
 // A RefusedError is a warning: a constraint or a trigger refused a ride. It is
@@ -166,7 +193,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("store: %s:%d is refused by the table; it becomes a reject, as do others of this source", e.Source, e.Line)
+	return fmt.Sprintf("%s:%d is refused by the table; it becomes a reject, as do others of this source", e.Source, e.Line)
 }
 
 // A DiffersError is a warning: a ride differs from the one stored at its line.
@@ -177,5 +204,5 @@ type DiffersError struct {
 }
 
 func (e *DiffersError) Error() string {
-	return fmt.Sprintf("store: %s:%d differs from the stored row; it becomes a reject, as do others of this source", e.Source, e.Line)
+	return fmt.Sprintf("%s:%d differs from the stored row; it becomes a reject, as do others of this source", e.Source, e.Line)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,24 @@ func statOpenFile(path string) (os.FileInfo, error) {
 	}
 	return os.Stat(path)
 }
+
+// deniedFile returns the first file of a database, its -wal and its -shm included, that
+// this process may not read, or with write not change; else "". It opens none.
+func deniedFile(path string, write bool) string {
+	mode := uint32(unix.R_OK)
+	if write {
+		mode |= unix.W_OK
+	}
+	for _, file := range []string{path, path + "-wal", path + "-shm"} {
+		if errors.Is(unix.Access(file, mode), unix.EACCES) {
+			return file
+		}
+	}
+	return ""
+}
+
+// onReadOnlyDisk reports whether the file system of a file can't be written to.
+func onReadOnlyDisk(path string) bool { return errors.Is(unix.Access(path, unix.W_OK), unix.EROFS) }
 
 // namesOf returns the number of hard links of a file, and whether the file
 // itself, not its folder, is mounted at its path. It does not open the file.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -50,12 +51,36 @@ func TestSpecialFile(t *testing.T) {
 	defer listener.Close()
 	_, openErr := Open(t.Context(), path, Options{})
 	_, readErr := OpenReader(t.Context(), path)
-	for _, err := range []error{CheckPath(path), openErr, readErr} {
+	for _, err := range []error{Check(t.Context(), path), openErr, readErr} {
 		if e, ok := errors.AsType[*SpecialFileError](err); !ok || e.Kind != "socket" {
 			t.Errorf("error %v, want that it is a socket", err)
 		}
 	}
-	if err := CheckPath(os.DevNull); runtime.GOOS != "windows" && err == nil {
+	if err := Check(t.Context(), os.DevNull); runtime.GOOS != "windows" && err == nil {
 		t.Error("a device passes for a database")
+	}
+}
+
+// A path that is refused leaves no folder and no lock file.
+func TestCheckCreatesNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("rides.csv", []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{"rides.csv", "", ".", "new/", "new/..", "new/."}
+	if runtime.GOOS != "windows" {
+		long := strings.Repeat("x", 250) // its -journal is too long
+		paths = append(paths, long, "new/"+long, "new/"+long+long+"/rides.db")
+	}
+	for _, path := range paths {
+		if err := Check(t.Context(), filepath.FromSlash(path)); err == nil {
+			t.Errorf("%q passes for a database", path)
+		}
+	}
+	if err := Check(t.Context(), filepath.Join("new", "rides.db")); err != nil {
+		t.Error(err)
+	}
+	if files, err := os.ReadDir("."); err != nil || len(files) != 1 {
+		t.Errorf("%v, %v: want rides.csv alone", files, err)
 	}
 }

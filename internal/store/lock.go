@@ -42,12 +42,12 @@ type Holder struct {
 // ends. After a second Lock calls waiting, and again every second.
 func Lock(ctx context.Context, path string, waiting func(Holder)) (*WriterLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, err
 	}
 	file := resolveLink(path) + ".lock"
 	l := &WriterLock{flock.New(file, flock.SetPermissions(0o644))}
 	if err := l.wait(ctx, waiting); err != nil {
-		return nil, fmt.Errorf("store: lock %s: %w", file, err)
+		return nil, fmt.Errorf("lock %s: %w", file, err)
 	}
 	l.sign()
 	return l, nil
@@ -112,7 +112,7 @@ func HasWriter(path string) (bool, Holder, error) {
 	l := flock.New(file, flock.SetFlag(os.O_RDONLY))
 	free, err := l.TryRLock()
 	if err = errors.Join(err, l.Unlock()); err != nil {
-		return false, Holder{}, fmt.Errorf("store: lock %s: %w", file, err)
+		return false, Holder{}, fmt.Errorf("lock %s: %w", file, err)
 	}
 	if free {
 		return false, Holder{}, nil

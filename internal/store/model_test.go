@@ -235,7 +235,7 @@ func sameText(a mta.Text, b *string) bool {
 	return a.Valid == (b != nil) && (b == nil || a.S == *b)
 }
 
-var modelSeeds = flag.Uint64("model-seeds", 30, "how many random histories are compared with the model")
+var modelSeeds = flag.Uint64("model-seeds", 15, "how many random histories are compared with the model")
 
 // A history makes batches, and remembers them to repeat them.
 type history struct {

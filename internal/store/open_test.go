@@ -66,16 +66,24 @@ func TestNotOurs(t *testing.T) {
 
 func TestNewerVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "newer.db")
-	d := open(t, path)
-	if _, err := d.conn.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
-		t.Fatal(err)
-	}
+	open(t, path)
+	execute(t, path, "PRAGMA user_version = 99")
 	_, writeErr := Open(t.Context(), path, Options{})
 	_, readErr := OpenReader(t.Context(), path)
 	for _, err := range []error{writeErr, readErr} {
 		if e, ok := errors.AsType[*VersionError](err); !ok || e.Version != 99 || e.Known != schemaVersion {
 			t.Errorf("error %v, want that version 99 is too new", err)
 		}
+	}
+}
+
+func TestLostID(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "damaged.db")
+	open(t, path)
+	execute(t, path, "DELETE FROM meta WHERE name = 'database'")
+	_, err := Open(t.Context(), path, Options{})
+	if err == nil || !strings.Contains(err.Error(), "no id of the database") {
+		t.Errorf("error %v, want that the id is missing", err)
 	}
 }
 

@@ -28,9 +28,9 @@ func (r *Reader) Inserted(ctx context.Context) (mta.Inserted, error) {
 }
 
 // Stations returns the newest entry of each station complex, by its id, for at most
-// limit entries.
+// limit entries. A name is cut to 100 characters: a row may have 64 KiB.
 func (r *Reader) Stations(ctx context.Context, limit int) (stations map[string]mta.Station, err error) {
-	rows, err := r.db.QueryContext(ctx, `SELECT station_complex_id, station_complex, borough, latitude, longitude
+	rows, err := r.db.QueryContext(ctx, `SELECT station_complex_id, substr(station_complex, 1, 100), substr(borough, 1, 100), latitude, longitude
 		FROM station ORDER BY id DESC LIMIT ?`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("store: read the stations: %w", err)
@@ -51,11 +51,17 @@ func (r *Reader) Stations(ctx context.Context, limit int) (stations map[string]m
 			ComplexID: mta.Text{S: id, Valid: true},
 			Complex:   mta.Text{S: name.String, Valid: name.Valid},
 			Borough:   mta.Text{S: borough.String, Valid: borough.Valid},
-			Latitude:  mta.Number{F: latitude.Float64, Valid: latitude.Valid},
-			Longitude: mta.Number{F: longitude.Float64, Valid: longitude.Valid},
+			Latitude:  degrees(latitude, 90),
+			Longitude: degrees(longitude, 180),
 		}
 	}
 	return stations, rows.Err()
+}
+
+// degrees leaves out what the parser would refuse. Another program may have stored an
+// infinite number, which JSON does not have.
+func degrees(n sql.NullFloat64, limit float64) mta.Number {
+	return mta.Number{F: n.Float64, Valid: n.Valid && math.Abs(n.Float64) <= limit}
 }
 
 // Totals sum up the rides of a database.
@@ -169,9 +175,9 @@ func (s *summing) part(ctx context.Context, tx *sql.Tx) error {
 }
 
 // add adds up to limit rows with ids beyond from, up to end. It returns how many, and
-// the last id.
+// the last id. SQLite's sum() would fail where the riders exceed 64 bits.
 func (s *summing) add(ctx context.Context, tx *sql.Tx, from, end, limit int64) (n, last int64, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT station, transit_at / 3600, max(id), count(*), sum(ridership) FROM
+	rows, err := tx.QueryContext(ctx, `SELECT station, transit_at / 3600, max(id), count(*), CAST(total(ridership) AS INTEGER) FROM
 		(SELECT id, station, transit_at, ridership FROM ride WHERE id > ? AND id <= ? ORDER BY id LIMIT ?) GROUP BY 1, 2`, from, end, limit)
 	if err != nil {
 		return 0, 0, err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"testing"
 
@@ -89,6 +90,32 @@ func TestTotals(t *testing.T) {
 	}
 	if s := got.Stations["10"]; len(got.Stations) != 1 || s != (StationTotal{wantRows, wantRiders}) || hours != wantRiders || got.Inserted.Rides != wantRows {
 		t.Errorf("%+v, %d riders by hour, want %d rows and %d riders", got.Stations, hours, wantRows, wantRiders)
+	}
+}
+
+// What a page shows can be written as JSON, whatever a program has stored: more riders
+// than 64 bits hold, a name as long as a row, a place at infinity.
+func TestOverviewOfOddRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	part := rides("a.csv", 2, 2)
+	part.Rides[0].Ridership, part.Rides[1].Ridership = math.MaxInt64, math.MaxInt64
+	if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{part}, Dims: testDims}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, "UPDATE station SET latitude = 9e999, station_complex = printf('%65536s', 'x'), borough = station_complex")
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	totals, err := r.Totals(t.Context(), nil)
+	if s := totals.Stations["10"]; err != nil || s != (StationTotal{2, math.MaxInt64}) {
+		t.Errorf("the sums: %+v (%v), want as many riders as there can be", totals.Stations, err)
+	}
+	stations, err := r.Stations(t.Context(), 10)
+	if s := stations["10"]; err != nil || s.Latitude.Valid || len(s.Complex.S) != 100 || len(s.Borough.S) > 100 {
+		t.Errorf("the stations: %.200v (%v)", stations, err)
 	}
 }
 

@@ -17,11 +17,18 @@ import (
 type QueryError struct {
 	Err      error
 	ReadOnly bool // the statement would have changed the database or a setting, or returns no columns
+	Pragma   bool // it is a PRAGMA
 	Several  bool // there is more than one statement
-	Unknown  bool // it names a table or column that does not exist, or has another error in its text
+	Unknown  bool // it names a table or column that does not exist
 }
 
-func (e *QueryError) Error() string { return fmt.Sprintf("store: query: %v", e.Err) }
+func (e *QueryError) Error() string {
+	text, ok := strings.CutPrefix(e.Err.Error(), "SQL logic error: ") // no such table: rides (1)
+	if ok {
+		text = strings.TrimSuffix(text, " (1)")
+	}
+	return "query: " + text
+}
 
 func (e *QueryError) Unwrap() error { return e.Err }
 
@@ -29,8 +36,13 @@ func queryError(err error) error {
 	if err == nil {
 		return nil
 	}
-	code := primaryCode(err)
-	return &QueryError{Err: err, ReadOnly: code == sqlite3.SQLITE_READONLY, Unknown: code == sqlite3.SQLITE_ERROR}
+	if text := err.Error(); strings.Contains(text, "too many attached databases") || strings.Contains(text, "cannot VACUUM") {
+		return &QueryError{Err: errors.New("no other database can be attached or written"), ReadOnly: true}
+	}
+	return &QueryError{
+		Err: err, ReadOnly: primaryCode(err) == sqlite3.SQLITE_READONLY,
+		Unknown: strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "no such column"),
+	}
 }
 
 // Query runs one SQL statement that reads. It calls head with the names of the
@@ -41,8 +53,13 @@ func queryError(err error) error {
 //
 // The query is one read transaction. As long as it runs, no checkpoint passes it.
 func (r *Reader) Query(ctx context.Context, query string, head func(columns []string) error, each func(row []any) error) (err error) {
-	if hasSeveralStatements(query) {
+	switch plain := plainSQL(query); {
+	case hasSeveralStatements(plain):
 		return &QueryError{Err: errors.New("there is more than one statement"), Several: true}
+	case isPragma.MatchString(plain):
+		// Some write or lock although the database is open for reading, as
+		// wal_checkpoint. Those that only read are tables as well.
+		return &QueryError{Err: errors.New("a PRAGMA can do more than read"), Pragma: true}
 	}
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
@@ -91,15 +108,22 @@ func eachRow(rows *sql.Rows, head func([]string) error, each func([]any) error) 
 // a statement: strings and names in quotes, and comments.
 var sqlTokens = regexp.MustCompile("'[^']*'|\"[^\"]*\"|`[^`]*`|\\[[^\\]]*\\]|--[^\\n]*|(?s:/\\*.*?(?:\\*/|$))")
 
-// hasSeveralStatements reports whether something follows the first statement. The driver
-// runs all statements and returns the rows of the last alone.
-func hasSeveralStatements(query string) bool {
-	plain := sqlTokens.ReplaceAllStringFunc(query, func(token string) string {
+var isPragma = regexp.MustCompile(`(?i)^[\s;]*pragma\b`)
+
+// plainSQL returns a statement without its comments, and with an x in place of each
+// quoted text or name.
+func plainSQL(query string) string {
+	return sqlTokens.ReplaceAllStringFunc(query, func(token string) string {
 		if strings.HasPrefix(token, "--") || strings.HasPrefix(token, "/*") {
 			return " "
 		}
 		return "x"
 	})
+}
+
+// hasSeveralStatements reports whether something follows the first statement. The driver
+// runs all statements and returns the rows of the last alone.
+func hasSeveralStatements(plain string) bool {
 	_, rest, _ := strings.Cut(plain, ";")
 	return strings.Trim(rest, "; \t\r\n\f") != ""
 }

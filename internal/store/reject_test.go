@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"turnstile/internal/mta"
@@ -159,5 +160,64 @@ func TestRuns(t *testing.T) {
 	}
 	if n := number1(t, path, "SELECT count(*) FROM reject WHERE last - line >= 4096"); n != 0 {
 		t.Errorf("%d runs are too long", n)
+	}
+}
+
+// A data set is looked up by its exact name.
+func TestCheckSource(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rides.db")
+	d := open(t, path)
+	for _, source := range []string{"a.csv", "b.csv"} {
+		if _, err := d.Write(t.Context(), &mta.Batch{Parts: []mta.Part{{Source: source, Columns: "a", Rejects: []mta.Reject{{Line: 2}}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.CheckSource(t.Context(), "a.csv"); err != nil {
+		t.Error(err)
+	}
+	err = r.CheckSource(t.Context(), "A.csv")
+	if e, ok := errors.AsType[*SourceError](err); !ok || !slices.Equal(e.Known, []string{"b.csv", "a.csv"}) {
+		t.Errorf("%v, want a SourceError", err)
+	}
+}
+
+// A damaged row of the table reject is an error. It must not be billions of lines in a
+// list, nor make the writer insert rejects for as many.
+func TestDamagedRun(t *testing.T) {
+	for _, damage := range []string{"last = 9223372036854775807", "last = 9000", "last = 0", "line = -9223372036854775808"} {
+		t.Run(damage, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "rides.db")
+			d := open(t, path)
+			batch := func(last int64) *mta.Batch {
+				return &mta.Batch{Parts: []mta.Part{{Source: "a.csv", Rejects: []mta.Reject{{Line: 2, Last: last, Reason: "bad", Record: []byte("bad")}}}}}
+			}
+			if _, err := d.Write(t.Context(), batch(3)); err != nil {
+				t.Fatal(err)
+			}
+			execute(t, path, "UPDATE reject SET "+damage)
+			fails := func(what string, err error) {
+				if err == nil || !strings.Contains(err.Error(), "the table reject is damaged") {
+					t.Errorf("%s: error %v, want that of a damaged table", what, err)
+				}
+			}
+			r, err := OpenReader(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			fails("list", r.Rejects(t.Context(), "", func(Reject) error { return nil }))
+			if strings.HasPrefix(damage, "line") {
+				return // no search meets that row
+			}
+			_, err = d.Write(t.Context(), batch(5))
+			fails("write", err)
+			_, err = r.Verify(t.Context(), "a.csv", 0, each([]*mta.Batch{batch(5)}))
+			fails("verify", err)
+		})
 	}
 }

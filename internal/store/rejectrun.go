@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 
 	"turnstile/internal/mta"
 )
@@ -23,6 +24,15 @@ const (
 type storedRun struct {
 	id, line, last int64
 	differs        bool // the reason is reasonDiffers
+}
+
+// check refuses a run that no writer stores. The searches above would miss some of its
+// lines, and who goes on behind its last line would not come to an end.
+func (r storedRun) check() error {
+	if r.line < 1 || r.last < r.line || r.last-r.line >= maxRun {
+		return fmt.Errorf("the table reject is damaged: one of its rows is for the lines %d to %d, want %d lines at most", r.line, r.last, maxRun)
+	}
+	return nil
 }
 
 // recordDigest returns the digest by which equal records are found.
@@ -51,6 +61,9 @@ func (s *sourceTx) storedRuns(low, high int64, digest []byte) (found []storedRun
 	for rows.Next() {
 		var r storedRun
 		if err := rows.Scan(&r.id, &r.line, &r.last, &r.differs); err != nil {
+			return nil, err
+		}
+		if err := r.check(); err != nil {
 			return nil, err
 		}
 		found = append(found, r)

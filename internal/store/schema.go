@@ -32,21 +32,21 @@ const (
 // It fails if the file exists.
 func Create(ctx context.Context, path, journal string) (err error) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(fmt.Errorf("store: create %s: the file exists", path), err)
+		return errors.Join(fmt.Errorf("create %s: the file exists", path), err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	db, err := sql.Open("sqlite", DataSource(path, "", time.Second, writerPragmas(journal, syncFull)...))
 	if err != nil {
-		return fmt.Errorf("store: create %s: %w", path, err)
+		return fmt.Errorf("create %s: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("store: create %s: %w", path, err)
+		return fmt.Errorf("create %s: %w", path, err)
 	}
-	return errors.Join(asForeign(path, ensureSchema(ctx, conn, path, nil)), conn.Close())
+	return errors.Join(openError(path, ensureSchema(ctx, conn, path, nil)), conn.Close())
 }
 
 // inspect returns the schema version of a database, as checkSchema does, by a
@@ -58,11 +58,11 @@ func inspect(ctx context.Context, path string, busyTimeout time.Duration) (versi
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("store: %w", err)
+		return 0, err
 	}
 	db, err := sql.Open("sqlite", DataSource(path, "ro", busyTimeout))
 	if err != nil {
-		return 0, fmt.Errorf("store: open %s: %w", path, err)
+		return 0, fmt.Errorf("open %s: %w", path, err)
 	}
 	version, err = checkSchema(ctx, db, path)
 	err = errors.Join(err, db.Close())
@@ -87,7 +87,7 @@ func checkSchema(ctx context.Context, db queryer, path string) (version int, err
 	if err := db.QueryRowContext(ctx,
 		`SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id, pragma_user_version`,
 	).Scan(&application, &version, &tables); err != nil {
-		return 0, asForeign(path, fmt.Errorf("store: open %s: %w", path, err))
+		return 0, openError(path, fmt.Errorf("open %s: %w", path, err))
 	}
 	switch {
 	case application == 0 && tables == 0:
@@ -174,7 +174,11 @@ func recordWriter(ctx context.Context, conn *sql.Conn) (id string, err error) {
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprintf("%s/%d", host, os.Getpid()), now()); err != nil {
 			return err
 		}
-		return conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'database'`).Scan(&id)
+		err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'database'`).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errors.New("the table meta is damaged: it has no id of the database")
+		}
+		return err
 	})
 	return id, err
 }

@@ -89,19 +89,10 @@ type DB struct {
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	o = o.withDefaults()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, err
 	}
 	path = resolveLink(path)
-	if err := CheckPath(path); err != nil {
-		return nil, err
-	}
-	if err := checkOneName(path); err != nil {
-		return nil, err
-	}
-	if name, certain := networkFileSystem(filepath.Dir(path)); certain {
-		return nil, &NetworkError{path, name}
-	}
-	if _, err := inspect(ctx, path, o.BusyTimeout); err != nil {
+	if err := check(ctx, path, o.BusyTimeout); err != nil {
 		return nil, err
 	}
 	d := &DB{
@@ -118,7 +109,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	d.pool = pool
 	if err := d.initialise(ctx); err != nil {
-		return nil, errors.Join(asForeign(path, err), d.Close())
+		return nil, errors.Join(openError(path, err), d.Close())
 	}
 	return d, nil
 }
@@ -132,13 +123,13 @@ func (d *DB) initialise(ctx context.Context) (err error) {
 	}
 	var mode string
 	if err := d.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
-		return fmt.Errorf("store: open %s: %w", d.path, err)
+		return fmt.Errorf("open %s: %w", d.path, err)
 	}
 	if mode != "wal" {
-		return fmt.Errorf("store: %s: the file system does not support WAL, only journal mode %s", d.path, mode)
+		return fmt.Errorf("%s: the file system does not support WAL, only journal mode %s", d.path, mode)
 	}
 	if d.id, err = recordWriter(ctx, d.conn); err != nil {
-		return fmt.Errorf("store: open %s: %w", d.path, err)
+		return fmt.Errorf("open %s: %w", d.path, err)
 	}
 	if d.realPath, err = filepath.Abs(d.path); err == nil {
 		d.realPath, err = filepath.EvalSymlinks(d.realPath)
@@ -163,7 +154,7 @@ func (d *DB) connect(ctx context.Context) (err error) {
 	}
 	if d.conn, err = d.pool.Conn(ctx); err != nil {
 		d.conn = nil
-		return fmt.Errorf("store: open %s: %w", d.path, err)
+		return fmt.Errorf("open %s: %w", d.path, err)
 	}
 	return nil
 }

@@ -35,7 +35,8 @@ type Verdict struct {
 type Difference struct {
 	Line         int64
 	Kind         string  // missing, differs, extra
-	Column       string  // the first column that differs
+	Column       string  // the first column that differs; "record" if that of the file is no row
+	Reason       string  // why the record of the file is no row
 	InFile, InDB *string // nil: no such row, or NULL
 }
 
@@ -319,6 +320,9 @@ func (v *verifier) storedRejects(low, high int64) (found map[string][]storedRun,
 		var run storedRun
 		var digest []byte
 		if err := rows.Scan(&run.line, &run.last, &digest); err != nil {
+			return nil, err
+		}
+		if err := run.check(); err != nil {
 			return nil, err
 		}
 		found[string(digest)] = append(found[string(digest)], run)

@@ -34,7 +34,7 @@ func (d *DB) transaction(ctx context.Context, f func() error, doing string) erro
 	}
 	err := inWriteTx(ctx, d.conn, f)
 	if err != nil {
-		err = errors.Join(d.nameTriggers(context.WithoutCancel(ctx), fmt.Errorf("store: %s: %w", doing, err)), d.disconnect())
+		err = errors.Join(d.nameTriggers(context.WithoutCancel(ctx), fmt.Errorf("%s: %w", doing, err)), d.disconnect())
 	}
 	d.Ended()
 	if err != nil {
@@ -297,10 +297,10 @@ func (w *writeTx) rows(name string, source int64) (rows []batchRow, err error) {
 }
 
 // An idCache holds the ids of sources, stations and fares, so that a ride
-// needs no query, the mark, and the count of inserted rows. SQLite gives the id of a rolled-back insert to another row.
-// The cache is therefore dropped after a failed transaction (see disconnect)
-// and after a change by another connection: a stale id would store a wrong
-// station without an error.
+// needs no query, the mark, and the count of inserted rows. SQLite gives the id
+// of a rolled-back insert to another row. The cache is therefore dropped after a
+// failed transaction (see disconnect) and after a change by another connection:
+// a stale id would store a wrong station without an error.
 type idCache struct {
 	epoch    uint64 // of the Dimensions that index stations and fares
 	version  int64  // PRAGMA data_version, which changes with commits of other connections
