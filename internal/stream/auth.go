@@ -23,12 +23,17 @@ type LoginError struct {
 
 func (e *LoginError) Error() string {
 	if e.User == "" {
-		return fmt.Sprintf("stream: the broker at %s requires authentication: %v", e.Server, e.Err)
+		return fmt.Sprintf("the broker at %s requires authentication: %v", e.Server, e.Err)
 	}
-	return fmt.Sprintf("stream: the broker at %s rejects user %q: %v", e.Server, e.User, e.Err)
+	return fmt.Sprintf("the broker at %s rejects user %q: %v", e.Server, e.User, e.Err)
 }
 
 func (e *LoginError) Unwrap() error { return e.Err }
+
+// A PasswordError reports that there is no password to log in with. No broker was asked.
+type PasswordError struct{ Err error }
+
+func (e *PasswordError) Error() string { return fmt.Sprintf("password of the user: %v", e.Err) }
 
 // A TLSError reports that a TLS connection failed.
 type TLSError struct {
@@ -43,6 +48,7 @@ type TLSProblem int
 // The problems of a TLS connection.
 const (
 	BadClientCertificate     TLSProblem = iota + 1 // the client's certificate or key can't be loaded
+	BadAuthority                                   // the file of the authority holds no certificate
 	ClientRejected                                 // the broker rejects the client certificate, or requires one
 	NoServerTLS                                    // the broker does not offer TLS
 	NotTLS                                         // the server's answer is not TLS
@@ -52,7 +58,7 @@ const (
 )
 
 func (e *TLSError) Error() string {
-	return fmt.Sprintf("stream: TLS connection to %s: %v", e.Server, e.Err)
+	return fmt.Sprintf("TLS connection to %s: %v", e.Server, e.Err)
 }
 
 func (e *TLSError) Unwrap() error { return e.Err }
@@ -67,11 +73,26 @@ func (c Config) authOptions() (o []nats.Option, err error) {
 		if err != nil {
 			return nil, err
 		}
-		o = append(o, nats.UserInfo(c.User, password))
+		// The library asks at each connect, also after a password has changed.
+		o = append(o, nats.UserInfoHandler(func() (string, string) {
+			if latest, err := c.password(); err == nil {
+				password = latest
+			} else {
+				c.Log.Warn("using the last known password", "error", err)
+			}
+			return c.User, password
+		}))
 	case c.Password+c.PasswordFile != "":
-		return nil, &LoginError{redacted(c.Servers), "", errors.New("a password is set, but no user")}
+		return nil, &PasswordError{errors.New("a password is set, but no user")}
 	}
 	if c.CA != "" {
+		text, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, err
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(text) {
+			return nil, &TLSError{redacted(c.Servers), BadAuthority, fmt.Errorf("%s holds no certificate", c.CA)}
+		}
 		o = append(o, nats.RootCAs(c.CA))
 	}
 	if c.Cert != "" || c.Key != "" {
@@ -89,15 +110,15 @@ func (c Config) password() (string, error) {
 		return c.Password, nil
 	}
 	if c.Password != "" {
-		return "", &LoginError{redacted(c.Servers), c.User, errors.New("NATS_PASSWORD and NATS_PASSWORD_FILE are both set, want one")}
+		return "", &PasswordError{errors.New("NATS_PASSWORD and NATS_PASSWORD_FILE are both set, want one")}
 	}
 	text, err := os.ReadFile(c.PasswordFile)
 	if err != nil {
-		return "", &LoginError{redacted(c.Servers), c.User, err}
+		return "", &PasswordError{err}
 	}
 	password := strings.TrimSpace(string(text))
 	if password == "" {
-		return "", &LoginError{redacted(c.Servers), c.User, fmt.Errorf("%s is empty", c.PasswordFile)}
+		return "", &PasswordError{fmt.Errorf("%s is empty", c.PasswordFile)}
 	}
 	return password, nil
 }

@@ -57,7 +57,7 @@ func (p *Publisher) watchConfirmations(ctx context.Context) {
 		if !p.overdue() {
 			continue
 		}
-		s, err := p.conn.lookUpStream(ctx)
+		s, err := p.conn.lookUpStream(ctx, apiTimeout)
 		if err != nil {
 			p.conn.log.Debug("check unconfirmed messages", "error", err)
 			continue

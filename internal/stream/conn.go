@@ -34,6 +34,7 @@ type Config struct {
 	CA        string // CA that signed the broker's certificate; "": the CAs of the system
 	Cert, Key string // client certificate, if the broker requires one
 	Log       *slog.Logger
+	Start     string        // how to start a broker, logged while none can be reached, or ""
 	Options   []nats.Option // applied last
 }
 
@@ -44,9 +45,13 @@ type Conn struct {
 	js  jetstream.JetStream
 	log *slog.Logger
 
+	dialer *dialer
+
 	// broken is cancelled, with the cause, by a permanent error.
 	broken context.Context
 	fail   context.CancelCauseFunc
+
+	reconnects atomic.Uint64
 
 	viewed atomic.Int64 // a viewer listens until this time, in Unix nanoseconds
 
@@ -70,7 +75,7 @@ const (
 // that once. It returns permanent errors at once: [*ServerError], [*LoginError],
 // [*TLSError].
 func Connect(ctx context.Context, c Config) (*Conn, error) {
-	conn := &Conn{log: c.Log, lost: make(chan struct{})}
+	conn := &Conn{log: c.Log, dialer: &dialer{Dialer: net.Dialer{Timeout: dialTimeout}}, lost: make(chan struct{})}
 	conn.broken, conn.fail = context.WithCancelCause(context.Background())
 	up := make(chan struct{}, 1)
 	if err := checkServers(c.Servers); err != nil {
@@ -82,7 +87,7 @@ func Connect(ctx context.Context, c Config) (*Conn, error) {
 	}
 	nc, err := nats.Connect(c.Servers, slices.Concat(conn.options(c, up), secure, c.Options)...)
 	if err != nil {
-		return nil, fmt.Errorf("stream: connect to %s: %w", redacted(c.Servers), err)
+		return nil, fmt.Errorf("connect to %s: %w", redacted(c.Servers), err)
 	}
 	conn.nc = nc
 	if conn.js, err = jetstream.New(nc); err != nil {
@@ -110,14 +115,19 @@ func (c *Conn) awaitConnected(ctx context.Context, config Config, up <-chan stru
 		case <-notice.C:
 			waited = true
 			attrs := []any{"server", redacted(config.Servers)}
-			if err := c.nc.LastError(); err != nil {
+			if err := c.dialer.failed.Load(); err != nil {
+				attrs = append(attrs, "error", *err)
+			} else if err := c.nc.LastError(); err != nil {
 				attrs = append(attrs, "error", err)
+			}
+			if config.Start != "" {
+				attrs = append(attrs, "hint", config.Start)
 			}
 			c.log.Warn("cannot connect to the broker, retrying", attrs...)
 		case <-c.broken.Done():
 			return context.Cause(c.broken)
 		case <-ctx.Done():
-			return fmt.Errorf("stream: no broker at %s: %w", redacted(config.Servers), context.Cause(ctx))
+			return fmt.Errorf("no broker at %s: %w", redacted(config.Servers), context.Cause(ctx))
 		}
 	}
 }
@@ -139,7 +149,7 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 		nats.MaxPingsOutstanding(2),
 		// During a partition, writes block.
 		nats.FlusherTimeout(writeTimeout),
-		nats.SetCustomDialer(newDialer()),
+		nats.SetCustomDialer(c.dialer),
 		nats.SkipHostLookup(), // the dialer resolves names
 		nats.ConnectHandler(func(*nats.Conn) { up <- struct{}{} }),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
@@ -152,6 +162,7 @@ func (c *Conn) options(config Config, up chan<- struct{}) []nats.Option {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			c.reconnects.Add(1)
 			c.log.Info("reconnected to the broker", "server", nc.ConnectedUrlRedacted())
 		}),
 		nats.ReconnectErrHandler(c.onReconnectError(config)),
@@ -200,8 +211,9 @@ func (c *Conn) Err() error { return context.Cause(c.broken) }
 // Connected reports whether there is a connection to the broker now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
-// Reconnects returns how often the connection was lost and made again.
-func (c *Conn) Reconnects() uint64 { return c.nc.Stats().Reconnects }
+// Reconnects returns how often the connection was lost and made again. The statistics of
+// the client count a first connection that had to wait, too.
+func (c *Conn) Reconnects() uint64 { return c.reconnects.Load() }
 
 // URL returns the URL of the connected broker, without a password.
 func (c *Conn) URL() string { return c.nc.ConnectedUrlRedacted() }
@@ -223,8 +235,8 @@ func (c *Conn) Close() error {
 // [*SettingError] if a setting of the stream is wrong.
 func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
 	absent := notice{log: c.log, after: noticeDelay}
-	for {
-		s, err := c.lookUpStream(ctx)
+	for attempt := 0; ; attempt++ {
+		s, err := c.lookUpStream(ctx, lookupTimeout(attempt))
 		if err == nil {
 			absent.end("the stream exists now", "stream", Name)
 			if err := checkSettings(s.CachedInfo().Config); err != nil {
@@ -242,17 +254,30 @@ func (c *Conn) Stream(ctx context.Context) (jetstream.Stream, error) {
 			c.log.Debug("look up the stream", "error", err)
 		}
 		if err := c.pause(ctx, pollInterval); err != nil {
-			return nil, fmt.Errorf("stream: no stream %s: %w", Name, err)
+			return nil, fmt.Errorf("no stream %s: %w", Name, err)
 		}
 	}
 }
 
 // lookUpStream returns the stream with its current state.
-func (c *Conn) lookUpStream(ctx context.Context) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+func (c *Conn) lookUpStream(ctx context.Context, timeout time.Duration) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	defer context.AfterFunc(c.broken, cancel)() // a denied request gets no response
 	return c.js.Stream(ctx, Name)
+}
+
+// lookupTimeout bounds a question to the broker. While a cluster elects a leader it
+// drops questions, and answers those that are asked later. A slow broker needs longer.
+func lookupTimeout(attempt int) time.Duration {
+	return min(time.Second<<min(attempt, 3), apiTimeout)
+}
+
+// lookUp asks the broker a question.
+func lookUp[T any](ctx context.Context, timeout time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return ask(ctx)
 }
 
 // pause waits for d. It returns the cause if ctx ends or the connection breaks first.
@@ -295,16 +320,19 @@ func redacted(servers string) string {
 const dialTimeout = 2 * time.Second
 
 // A dialer opens connections that a write timeout closes.
-type dialer struct{ net.Dialer }
-
-func newDialer() *dialer { return &dialer{net.Dialer{Timeout: dialTimeout}} }
+type dialer struct {
+	net.Dialer
+	failed atomic.Pointer[error] // why the last attempt failed, nil if it did not
+}
 
 // Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	c, err := d.Dialer.Dial(network, address)
 	if err != nil {
+		d.failed.Store(&err)
 		return nil, err
 	}
+	d.failed.Store(nil)
 	return deadlineConn{c}, nil
 }
 

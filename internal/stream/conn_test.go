@@ -18,7 +18,7 @@ func TestTakesNothing(t *testing.T) {
 	a, b := net.Pipe() // nobody reads from b
 	defer b.Close()
 	c := deadlineConn{a}
-	late := time.Now().Add(5 * time.Second)
+	late := time.Now().Add(patience)
 	if err := errors.Join(c.SetWriteDeadline(time.Now().Add(time.Millisecond)), b.SetReadDeadline(late)); err != nil {
 		t.Fatal(err)
 	}
@@ -73,4 +73,13 @@ func TestCutOffWhileSending(t *testing.T) {
 		}
 	}()
 	until(t, "it is noticed", func() bool { return log.count("disconnected from the broker") > 0 })
+}
+
+// A question that is dropped is asked again soon; a slow broker gets longer each time.
+func TestLookupTimeoutGrows(t *testing.T) {
+	for attempt, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, apiTimeout, apiTimeout} {
+		if got := lookupTimeout(attempt); got != want {
+			t.Errorf("attempt %d: %s, want %s", attempt, got, want)
+		}
+	}
 }

@@ -18,7 +18,7 @@ type SettingError struct {
 }
 
 func (e *SettingError) Error() string {
-	return fmt.Sprintf("stream: the %s of stream %s is %v, want %v", e.Setting, Name, e.Got, e.Want)
+	return fmt.Sprintf("the %s of stream %s is %v, want %v", e.Setting, Name, e.Got, e.Want)
 }
 
 // A DatabaseError reports that another database owns the consumer of this queue. Two
@@ -31,9 +31,9 @@ type DatabaseError struct {
 
 func (e *DatabaseError) Error() string {
 	if e.Copy {
-		return fmt.Sprintf("stream: the rows of this queue go to the database at %s, and this one is a copy of it, or was moved from there", e.Path)
+		return fmt.Sprintf("the rows of this queue go to the database at %s, and this one is a copy of it, or was moved from there", e.Path)
 	}
-	return fmt.Sprintf("stream: the rows of this queue go to another database: %s (id %.8s)", e.Path, e.Database)
+	return fmt.Sprintf("the rows of this queue go to another database: %s (id %.8s)", e.Path, e.Database)
 }
 
 // A LiveCopyError reports that another process writes to a copy of this
@@ -45,7 +45,7 @@ type LiveCopyError struct {
 }
 
 func (e *LiveCopyError) Error() string {
-	return fmt.Sprintf("stream: process %d on host %s writes to a copy of this database, at %s", e.PID, e.Host, e.Path)
+	return fmt.Sprintf("process %d on host %s writes to a copy of this database, at %s", e.PID, e.Host, e.Path)
 }
 
 // A StaleError reports that this database lacks rows: messages of the queue are
@@ -56,7 +56,7 @@ type StaleError struct {
 }
 
 func (e *StaleError) Error() string {
-	return fmt.Sprintf("stream: this database lacks rows: messages up to %d of the queue were acknowledged, and it has them up to %d", e.Acknowledged, e.Stored)
+	return fmt.Sprintf("this database lacks rows: messages up to %d of the queue were acknowledged, and it has them up to %d", e.Acknowledged, e.Stored)
 }
 
 // A RightsError reports that the broker denied a permission.
@@ -67,7 +67,7 @@ type RightsError struct {
 }
 
 func (e *RightsError) Error() string {
-	return fmt.Sprintf("stream: permission denied: user %q may not act as a %s: %s", e.User, e.Role, e.Text)
+	return fmt.Sprintf("permission denied: user %q may not act as a %s: %s", e.User, e.Role, e.Text)
 }
 
 // isQueueFull reports whether the broker rejected a message because the queue is full.
@@ -92,7 +92,7 @@ func isTooMany(err error) bool {
 type ServerError struct{ URL, Problem string }
 
 func (e *ServerError) Error() string {
-	return fmt.Sprintf("stream: server %q: %s", e.URL, e.Problem)
+	return fmt.Sprintf("server %q: %s", e.URL, e.Problem)
 }
 
 // checkServers returns a [*ServerError] for the first invalid address of a list.

@@ -9,9 +9,9 @@ package stream
 //   - compares the stream's ack floor with the mark of the database. A database
 //     that is behind the floor lacks rows: it is an old copy or a restored
 //     backup;
-//   - creates the next generation of the consumer, by a request that only one
-//     of several rivals wins, and deletes the earlier ones. Acknowledgements of
-//     an earlier owner then go nowhere.
+//   - creates the next generation of the consumer, by a request that fails if
+//     it exists, and deletes the earlier ones. Of several rivals the highest
+//     generation wins. Acknowledgements of an earlier owner then go nowhere.
 //
 // ARCHITECTURE names what remains possible.
 
@@ -69,7 +69,8 @@ func generationOf(name string) (generation int, ok bool) {
 	if !ok || number == "" {
 		return 0, ok
 	}
-	generation, err := strconv.Atoi(strings.TrimPrefix(number, "-"))
+	n, err := strconv.ParseInt(strings.TrimPrefix(number, "-"), 10, 32) // of the largest int there would be no next one
+	generation = int(n)
 	return generation, err == nil && generation > 0 && consumerName(generation) == name
 }
 
@@ -77,7 +78,8 @@ func generationOf(name string) (generation int, ok bool) {
 // permanent.
 func (r *Reader) open(ctx context.Context) error {
 	trouble := notice{log: r.conn.log, after: time.Second}
-	for {
+	for attempt := 0; ; attempt++ {
+		r.patience = lookupTimeout(attempt)
 		s, err := r.conn.Stream(ctx)
 		if err != nil {
 			return err
@@ -128,10 +130,12 @@ func (r *Reader) takeOver(ctx context.Context, s jetstream.Stream) (jetstream.Co
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.conn.broken, cancel)()
-	if _, err := s.Info(ctx); err != nil { // askForWriter may have waited
+	info := func(ctx context.Context) (*jetstream.StreamInfo, error) { return s.Info(ctx) }
+	if _, err := lookUp(ctx, r.patience, info); err != nil { // askForWriter may have waited
 		return nil, wrap("look up stream "+Name, err)
 	}
-	generations, err := listGenerations(ctx, s)
+	list := func(ctx context.Context) ([]int, error) { return listGenerations(ctx, s) }
+	generations, err := lookUp(ctx, r.patience, list)
 	if err != nil {
 		return nil, err
 	}
@@ -146,18 +150,28 @@ func (r *Reader) takeOver(ctx context.Context, s jetstream.Stream) (jetstream.Co
 	if err != nil {
 		return nil, wrap("create consumer "+consumerName(r.generation), err)
 	}
+	// Rivals may have created generations since the first list, and have deleted
+	// the one whose name this one has now.
+	if generations, err = lookUp(ctx, r.patience, list); err != nil {
+		return nil, err
+	}
+	if newest := slices.Max(append(generations, 0)); newest > r.generation {
+		err := deleteGeneration(ctx, s, r.generation)
+		return nil, errors.Join(err, fmt.Errorf("stream: consumer %s was created meanwhile", consumerName(newest)))
+	}
 	for _, g := range generations {
-		err := s.DeleteConsumer(ctx, consumerName(g))
-		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, wrap("delete consumer "+consumerName(g), err)
+		if g < r.generation {
+			if err := deleteGeneration(ctx, s, g); err != nil {
+				return nil, err
+			}
 		}
 	}
 	// Until it was deleted, an earlier owner may have purged what it stored.
-	info, err := s.Info(ctx)
+	now, err := lookUp(ctx, r.patience, info)
 	if err != nil {
 		return nil, wrap("look up stream "+Name, err)
 	}
-	if purged := purgedUpTo(info); purged > floor {
+	if purged := purgedUpTo(now); purged > floor {
 		return nil, &StaleError{Acknowledged: purged, Stored: floor}
 	}
 	return consumer, nil
@@ -192,6 +206,14 @@ func listGenerations(ctx context.Context, s jetstream.Stream) (generations []int
 	return generations, wrap("list consumers", names.Err())
 }
 
+func deleteGeneration(ctx context.Context, s jetstream.Stream, generation int) error {
+	err := s.DeleteConsumer(ctx, consumerName(generation))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	return wrap("delete consumer "+consumerName(generation), err)
+}
+
 // checkOwner returns the sequence up to which the stream's messages are
 // acknowledged. It returns an error if this database may not take over.
 func (r *Reader) checkOwner(ctx context.Context, s jetstream.Stream, generations []int) (floor uint64, err error) {
@@ -200,7 +222,9 @@ func (r *Reader) checkOwner(ctx context.Context, s jetstream.Stream, generations
 	newest := -1
 	if len(generations) > 0 {
 		newest = slices.Max(generations)
-		consumer, err := s.Consumer(ctx, consumerName(newest))
+		consumer, err := lookUp(ctx, r.patience, func(ctx context.Context) (jetstream.Consumer, error) {
+			return s.Consumer(ctx, consumerName(newest))
+		})
 		if err != nil {
 			return 0, wrap("look up consumer "+consumerName(newest), err)
 		}

@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"turnstile/internal/mta"
 )
 
 // copyDatabase returns a copy of a database as a backup has it: the same id, and
@@ -51,6 +54,7 @@ func closeReader(t *testing.T, r *Reader) {
 // Two copies of a database would split the rows. Whoever comes second is told
 // where the first one is.
 func TestCopyBesideALiveWriter(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, 64<<20)
 	c, _ := connect(t, b)
 	other, _ := connect(t, b)
@@ -89,8 +93,8 @@ func TestCopyBesideAStoppedWriter(t *testing.T) {
 	if _, err := openFor(t, stopped, d, ReaderOptions{manual: true}); err != nil {
 		t.Fatal(err)
 	}
-	x.mode.Store(discard)
 	c, log := connect(t, b)
+	x.mode.Store(discard)
 	start := time.Now()
 	r, err := openFor(t, c, copyDatabase(d), ReaderOptions{})
 	if err != nil {
@@ -107,6 +111,7 @@ func TestCopyBesideAStoppedWriter(t *testing.T) {
 
 // Of several copies that start at once, one reads. The others are told so.
 func TestCopiesStartAtOnce(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, 64<<20)
 	const copies = 4
 	d := &testDatabase{id: "db1", path: "/db1"}
@@ -126,8 +131,9 @@ func TestCopiesStartAtOnce(t *testing.T) {
 		})
 	}
 	for range copies - 1 {
-		if _, ok := errors.AsType[*LiveCopyError](<-refused); !ok {
-			t.Error("a copy was not refused by the live writer's name")
+		err := <-refused
+		if _, ok := errors.AsType[*LiveCopyError](err); !ok {
+			t.Errorf("a copy was not refused by the live writer's name: %v", err)
 		}
 	}
 	select {
@@ -137,6 +143,50 @@ func TestCopiesStartAtOnce(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
+}
+
+// A hookedDatabase calls a function when a takeover has found the earlier
+// generations, and has not created its own.
+type hookedDatabase struct {
+	*testDatabase
+	hook func()
+}
+
+func (d *hookedDatabase) SetMark(ctx context.Context, m mta.Mark) error {
+	d.hook()
+	return d.testDatabase.SetMark(ctx, m)
+}
+
+// A takeover that two rivals overtake finds its generation free again: the second
+// rival has deleted the first one's. It must not read beside the second one.
+func TestOvertakenTakeover(t *testing.T) {
+	b, c := startFilled(t)
+	s, err := c.Stream(t.Context())
+	if err == nil {
+		err = s.Purge(t.Context(), jetstream.WithPurgeSequence(5)) // so that the mark is set
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &testDatabase{id: "db1", path: "/db1"}
+	var rival *Reader
+	slow := &hookedDatabase{testDatabase: copyDatabase(d), hook: func() {
+		for range 2 {
+			if rival, err = openFor(t, c, d, ReaderOptions{manual: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}}
+	other, _ := connect(t, b)
+	_, err = other.Reader(t.Context(), ReaderOptions{Database: slow})
+	if _, ok := errors.AsType[*LiveCopyError](err); !ok {
+		t.Errorf("%v, want an error that names the live writer", err)
+	}
+	if got, err := listGenerations(t.Context(), s); err != nil || len(got) != 1 || got[0] != 2 {
+		t.Errorf("generations %v (%v), want 2 alone", got, err)
+	}
+	storeNext(t, rival, d, 6)
+	closeReader(t, rival)
 }
 
 // A copy from before the last acknowledged row, or a restored backup, lacks rows
@@ -172,6 +222,13 @@ func TestStaleCopyIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	storeNext(t, r, backup, 5)
+	until(t, "the broker has the acknowledgements", func() bool {
+		state, err := r.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.AckFloor > 15
+	})
 	closeReader(t, r)
 	if _, err := openFor(t, c, d, ReaderOptions{}); err == nil {
 		t.Error("the backup was adopted and went on, and the database that it replaced still reads")
@@ -210,11 +267,7 @@ func TestOverthrownReaderEnds(t *testing.T) {
 // Acknowledgements of a writer that was paused go nowhere once another has taken
 // over.
 func TestLateAcknowledgements(t *testing.T) {
-	b := startBroker(t, 64<<20)
-	c, _ := connect(t, b)
-	p := publisher(t, c, PublisherOptions{})
-	publish(t, p, 2, 11)
-	flush(t, p)
+	b, c := startFilled(t)
 	d := &testDatabase{id: "db1", path: "/db1"}
 	paused, err := openFor(t, c, d, ReaderOptions{manual: true})
 	if err != nil {
@@ -249,11 +302,7 @@ func TestLateAcknowledgements(t *testing.T) {
 
 // Messages that someone else purged before they were stored are missed loudly.
 func TestPurgedByOthers(t *testing.T) {
-	b := startBroker(t, 64<<20)
-	c, _ := connect(t, b)
-	p := publisher(t, c, PublisherOptions{})
-	publish(t, p, 2, 11)
-	flush(t, p)
+	_, c := startFilled(t)
 	d := &testDatabase{id: "db1", path: "/db1"}
 	r, err := openFor(t, c, d, ReaderOptions{})
 	if err != nil {
@@ -287,11 +336,7 @@ func TestPurgedByOthers(t *testing.T) {
 
 // The consumer of an earlier version has no number, and its database no mark.
 func TestUpgrade(t *testing.T) {
-	b := startBroker(t, 64<<20)
-	c, _ := connect(t, b)
-	p := publisher(t, c, PublisherOptions{})
-	publish(t, p, 2, 11)
-	flush(t, p)
+	_, c := startFilled(t)
 	s, err := c.Stream(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -338,11 +383,7 @@ func TestUpgrade(t *testing.T) {
 
 // A takeover that was interrupted between its two steps leaves two generations.
 func TestInterruptedTakeover(t *testing.T) {
-	b := startBroker(t, 64<<20)
-	c, _ := connect(t, b)
-	p := publisher(t, c, PublisherOptions{})
-	publish(t, p, 2, 11)
-	flush(t, p)
+	_, c := startFilled(t)
 	d := &testDatabase{id: "db1", path: "/db1"}
 	r, err := openFor(t, c, d, ReaderOptions{})
 	if err != nil {
@@ -373,7 +414,7 @@ func TestGenerationNames(t *testing.T) {
 			t.Errorf("%s: %d, %v", name, got, ok)
 		}
 	}
-	for _, name := range []string{"", "many", "writer-", "writer-0", "writer-01", "writer-x", "writer1", "writer--1", "writers"} {
+	for _, name := range []string{"", "many", "writer-", "writer-0", "writer-01", "writer-x", "writer1", "writer--1", "writers", "writer-9223372036854775807"} {
 		if g, ok := generationOf(name); ok {
 			t.Errorf("%s is generation %d", name, g)
 		}
@@ -427,29 +468,26 @@ func TestFenceSimulation(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	b := startBroker(t, 64<<20)
-	nc := raw(t, b)
-	conns := make([]*Conn, 3)
-	for i := range conns {
-		conns[i], _ = connect(t, b)
-	}
 	refused, accepted := 0, 0
 	for round := range *fenceRounds {
-		f := &fenceRound{t: t, rand: rand.New(rand.NewPCG(seed, uint64(round))), nc: nc}
-		f.databases = []*simDatabase{{testDatabase: testDatabase{id: "db1", path: "/db1"}, rows: map[uint32]bool{}}}
-		for range 40 {
-			f.act(conns[f.rand.IntN(len(conns))])
-		}
-		f.check(conns[0])
-		refused, accepted = refused+f.refused, accepted+f.accepted
-		if err := conns[0].js.DeleteStream(t.Context(), Name); err != nil {
-			t.Fatal(err)
-		}
-		if err := Ensure(t.Context(), nc, 64<<20, 1); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(strconv.Itoa(round), func(t *testing.T) {
+			// Each round has its own broker: the server removes the folder of a deleted
+			// stream later, and can fail to create the next one of that name.
+			b := startBroker(t, 64<<20)
+			conns := make([]*Conn, 3)
+			for i := range conns {
+				conns[i], _ = connect(t, b)
+			}
+			f := &fenceRound{t: t, rand: rand.New(rand.NewPCG(seed, uint64(round))), nc: raw(t, b)}
+			f.databases = []*simDatabase{{testDatabase: testDatabase{id: "db1", path: "/db1"}, rows: map[uint32]bool{}}}
+			for range 40 {
+				f.act(conns[f.rand.IntN(len(conns))])
+			}
+			f.check(conns[0])
+			refused, accepted = refused+f.refused, accepted+f.accepted
+		})
 		if t.Failed() {
-			t.Fatalf("round %d", round)
+			t.FailNow()
 		}
 	}
 	if refused == 0 || accepted == 0 {

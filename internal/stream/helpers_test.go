@@ -233,6 +233,17 @@ func flush(t *testing.T, p *Publisher) {
 	}
 }
 
+// startFilled starts a broker and connects to it. Its queue holds the lines 2 to 11.
+func startFilled(t *testing.T) (*natsdtest.Broker, *Conn) {
+	t.Helper()
+	b := startBroker(t, 64<<20)
+	c, _ := connect(t, b)
+	p := publisher(t, c, PublisherOptions{})
+	publish(t, p, 2, 11)
+	flush(t, p)
+	return b, c
+}
+
 // take reads until it has n messages that are told apart by their line, and
 // acknowledges them. It returns how often each came.
 func take(t *testing.T, r *Reader, n int) map[uint32]int {
@@ -264,7 +275,7 @@ func next(t *testing.T, r *Reader) *Delivery {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // until waits for a condition.
 func until(t *testing.T, what string, ok func() bool) {

@@ -35,6 +35,8 @@ type PublisherOptions struct {
 	// chunk's Data is valid during the call only, and nil if the message was
 	// compressed.
 	Done func(Receipt)
+	// WhenFull is what to do about a full queue, logged with it, or "".
+	WhenFull string
 
 	confirmWithin time.Duration // for tests; 0: [confirmWithin]
 	patience      time.Duration // for tests; 0: [minPatience]
@@ -125,7 +127,7 @@ func (c *Conn) Publisher(ctx context.Context, o PublisherOptions) (*Publisher, e
 		window: window{size: startWindow, slow: slowAck + rtt},
 		losses: losses{min: o.patience, patience: o.patience, trouble: notice{log: c.log}},
 		refusals: refusals{
-			full: notice{log: c.log}, other: notice{log: c.log, after: time.Second},
+			full: notice{log: c.log}, whenFull: o.WhenFull, other: notice{log: c.log, after: time.Second},
 		},
 		silence: notice{log: c.log},
 	}

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"turnstile/internal/natsd/natsdtest"
 )
@@ -123,14 +125,23 @@ func TestPullsEndAsOnTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	start := time.Now()
-	for range n {
-		if err := next(t, r).Ack(); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for got := 0; got < n; {
+		m, err := r.puller.next(ctx)
+		switch {
+		case err == nil:
+			got++
+			err = m.Ack()
+		case errors.Is(err, errPullBroken): // a slow machine is silent, too
+			var info *jetstream.ConsumerInfo
+			if info, err = r.consumer.Info(ctx); err == nil && info.NumWaiting == 0 && len(r.puller.ch) == 0 {
+				t.Fatal("a pull had ended and was not noticed")
+			}
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if took := time.Since(start); took > silenceLimit {
-		t.Errorf("took %s: a pull had ended and was not noticed", took)
 	}
 	if got := r.puller.number; got < 7 || got > 12 {
 		t.Errorf("%d pulls, want about 7", got)

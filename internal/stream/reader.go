@@ -44,6 +44,7 @@ type Reader struct {
 	generation int                // of the consumer; it only grows, also on a new stream
 	owners     map[string]bool    // the takeovers of this reader
 	started    bool               // messages may have been returned by Next
+	patience   time.Duration      // for each question of a takeover
 
 	mu         sync.Mutex // guards all below
 	stream     jetstream.Stream

@@ -173,7 +173,7 @@ func (q *Requester) closeSlot(slot *replySlot) error {
 }
 
 // ErrNoConsumer is returned by Store when no consumer serves requests.
-var ErrNoConsumer = errors.New("stream: no consumer serves requests")
+var ErrNoConsumer = errors.New("no consumer serves requests")
 
 // A request without a response is resent with exponential backoff, from minResend to
 // maxResend.

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -56,41 +57,62 @@ func Ensure(ctx context.Context, nc *nats.Conn, maxBytes int64, replicas int) er
 
 // Fit is Ensure for the stream of one server, whose disk has room for so many more
 // bytes; room may be negative. It limits the stream to what it holds and that room,
-// if this is less than maxBytes, and returns what is in it with the limit.
-func Fit(ctx context.Context, nc *nats.Conn, maxBytes, room int64) (QueueState, error) {
+// if this is less than maxBytes, and returns the limit. [LimitedByDisk] tells others.
+func Fit(ctx context.Context, nc *nats.Conn, maxBytes, room int64) (limit int64, err error) {
 	return ensure(ctx, nc, maxBytes, room, 1)
 }
 
-func ensure(ctx context.Context, nc *nats.Conn, maxBytes, room int64, replicas int) (q QueueState, err error) {
+func ensure(ctx context.Context, nc *nats.Conn, maxBytes, room int64, replicas int) (limit int64, err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return q, fmt.Errorf("stream: %w", err)
+		return 0, fmt.Errorf("stream: %w", err)
 	}
 	s, err := js.Stream(ctx, Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		q.MaxBytes = sizeLimit(maxBytes, 0, room)
-		_, err = js.CreateStream(ctx, settings(q.MaxBytes, replicas))
-		return q, wrap("create stream "+Name, err)
+		limit = sizeLimit(maxBytes, 0, room)
+		c := settings(limit, replicas)
+		c.Metadata = limitMetadata(nil, limit < maxBytes)
+		_, err = js.CreateStream(ctx, c)
+		return limit, wrap("create stream "+Name, err)
 	}
 	if err != nil {
-		return q, wrap("look up stream "+Name, err)
+		return 0, wrap("look up stream "+Name, err)
 	}
 	info := s.CachedInfo()
 	if err := checkSettings(info.Config); err != nil {
-		return q, err
+		return 0, err
 	}
 	if info.State.Bytes > uint64(max(maxBytes, 0)) {
-		return q, &SizeError{info.State.Bytes, maxBytes}
+		return 0, &SizeError{info.State.Bytes, maxBytes}
 	}
-	q = queueState(info)
-	limit := sizeLimit(maxBytes, int64(info.State.Bytes), room)
-	c := info.Config
-	if c.Replicas == replicas && (limit == c.MaxBytes || limit != maxBytes && max(limit-c.MaxBytes, c.MaxBytes-limit) < minLimitChange) {
-		return q, nil
+	limit = sizeLimit(maxBytes, int64(info.State.Bytes), room)
+	c, byDisk := info.Config, limit < maxBytes
+	if c.Replicas == replicas && LimitedByDisk(c.Metadata) == byDisk &&
+		(limit == c.MaxBytes || byDisk && max(limit-c.MaxBytes, c.MaxBytes-limit) < minLimitChange) {
+		return c.MaxBytes, nil
 	}
-	q.MaxBytes, c.MaxBytes, c.Replicas = limit, limit, replicas
+	c.MaxBytes, c.Replicas, c.Metadata = limit, replicas, limitMetadata(c.Metadata, byDisk)
 	_, err = js.UpdateStream(ctx, c)
-	return q, wrap("update stream "+Name, err)
+	return limit, wrap("update stream "+Name, err)
+}
+
+// limitKey is in the metadata of a stream that the disk limits.
+const limitKey = "turnstile.limited-by"
+
+// LimitedByDisk reports whether a stream with this metadata has a lower limit than
+// was asked for, because the disk has no more room.
+func LimitedByDisk(metadata map[string]string) bool { return metadata[limitKey] == "disk" }
+
+func limitMetadata(m map[string]string, byDisk bool) map[string]string {
+	m = maps.Clone(m)
+	delete(m, limitKey)
+	if byDisk {
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[limitKey] = "disk"
+	}
+	return m
 }
 
 // minLimitChange bytes make a new limit worth a write. The room of a disk changes
@@ -114,7 +136,7 @@ type SizeError struct {
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("stream: the queue holds %d bytes, more than the new limit of %d", e.Holds, e.Want)
+	return fmt.Sprintf("the queue holds %d bytes, more than the new limit of %d", e.Holds, e.Want)
 }
 
 // checkSettings returns a [*SettingError] for the first setting that would lose or
@@ -158,7 +180,10 @@ func wrap(operation string, err error) error {
 // ctx ends.
 func (c *Conn) Ensure(ctx context.Context, maxBytes int64, replicas int) error {
 	for {
-		err := Ensure(ctx, c.nc, maxBytes, replicas)
+		// A cluster that has no leader yet does not answer.
+		attempt, cancel := context.WithTimeout(ctx, apiTimeout)
+		err := Ensure(attempt, c.nc, maxBytes, replicas)
+		cancel()
 		if err == nil || ctx.Err() != nil || !isStarting(err) {
 			return err
 		}
@@ -191,7 +216,7 @@ type QueueState struct {
 // Queue asks the broker what is in the stream. A stream that does not exist yet is
 // empty.
 func (c *Conn) Queue(ctx context.Context) (QueueState, error) {
-	s, err := c.lookUpStream(ctx)
+	s, err := c.lookUpStream(ctx, apiTimeout)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return QueueState{}, nil
 	}
@@ -215,7 +240,7 @@ func queueState(info *jetstream.StreamInfo) QueueState {
 // Queued returns how many messages of a source are in the stream. Messages that are
 // stored are in it until they are purged, a few times a second.
 func (c *Conn) Queued(ctx context.Context, source string) (messages uint64, err error) {
-	s, err := c.lookUpStream(ctx)
+	s, err := c.lookUpStream(ctx, apiTimeout)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, nil
 	}

@@ -12,6 +12,7 @@ package stream
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"turnstile/internal/mta"
@@ -134,10 +135,53 @@ func decodeSummary(subject string, text []byte) (any, error) {
 	return nil, fmt.Errorf("stream: an unknown summary on %s", subject)
 }
 
-func decodeAs[T any](subject string, text []byte) (any, error) {
+func decodeAs[T interface{ check() error }](subject string, text []byte) (any, error) {
 	var summary T
-	if err := json.Unmarshal(text, &summary); err != nil {
+	err := json.Unmarshal(text, &summary)
+	if err == nil {
+		err = summary.check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("stream: malformed summary on %s: %w", subject, err)
 	}
 	return summary, nil
+}
+
+const (
+	maxText = 300               // bytes of a name, a source and the id of a station
+	maxHour = 100_000_000       // the years 1 to 9999 are within, either way
+	maxBusy = 10 * 365 * 86_400 // seconds
+)
+
+// check refuses what no writer says: a page could not count with it.
+func (c CommitSummary) check() error {
+	texts, hours := append([]string{c.Writer}, c.Stations.IDs...), slices.Clone(c.Hours.Hours)
+	for _, r := range c.Latest {
+		texts, hours = append(texts, r.Source, r.Station), append(hours, r.Hour)
+	}
+	for _, l := range c.Lines {
+		texts = append(texts, l.Source)
+	}
+	if c.Busy < 0 || c.Busy > maxBusy {
+		return fmt.Errorf("busy is %v", c.Busy)
+	}
+	for _, hour := range hours {
+		if hour < -maxHour || hour > maxHour {
+			return fmt.Errorf("an hour is %d", hour)
+		}
+	}
+	return checkTexts(texts...)
+}
+
+func (n StandbyNotice) check() error { return checkTexts(n.Name) }
+
+func (a AckSummary) check() error { return checkTexts(a.Producer, a.Source) }
+
+func checkTexts(texts ...string) error {
+	for _, text := range texts {
+		if len(text) > maxText {
+			return fmt.Errorf("a name has %d bytes, want %d at most", len(text), maxText)
+		}
+	}
+	return nil
 }

@@ -66,6 +66,7 @@ func view(t *testing.T, c *Conn) *heard {
 // With the passwords of their roles, a viewer hears who stands by, who writes, and
 // what the broker has acknowledged.
 func TestViewerHearsSummaries(t *testing.T) {
+	t.Parallel()
 	b, credentials := fortress(t, natsd.TLS{})
 	dial := func(role string) *Conn {
 		c, err := Connect(t.Context(), login(b, credentials, role, role))
@@ -248,7 +249,13 @@ func TestMalformedSummaries(t *testing.T) {
 		`{"version":1,"from":"many"}`: commitSummaries,
 		`{"version":1,"rows":"many"}`: ackSummaries,
 		`{"version":1}`:               summarySubjects + "others",
-		`{"version":1,"name":"` + strings.Repeat("x", 8<<10) + `"}`: standbyNotices,
+		`{"version":1,"busy":1e308}`:  commitSummaries, // twice of it is infinite, which JSON does not have
+		`{"version":1,"latest":[{"hour":9223372036854775807}]}`:                      commitSummaries, // no hour follows it
+		`{"version":1,"hours":{"hours":[-9223372036854775808],"riders":[1]}}`:        commitSummaries,
+		`{"version":1,"stations":{"ids":["` + strings.Repeat("x", 1<<10) + `"]}}`:    commitSummaries,
+		`{"version":1,"lines":[{"source":"` + strings.Repeat("x", 1<<10) + `"}]}`:    commitSummaries,
+		`{"version":1,"producer":"` + strings.Repeat("x", 1<<10) + `","source":"a"}`: ackSummaries,
+		`{"version":1,"name":"` + strings.Repeat("x", 8<<10) + `"}`:                  standbyNotices,
 	} {
 		if s, err := decodeSummary(subject, []byte(text)); err == nil {
 			t.Errorf("%s %s: %+v, want an error", subject, text, s)

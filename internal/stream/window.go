@@ -89,6 +89,7 @@ type refusals struct {
 	until time.Duration // when the next probe may be sent
 
 	full     notice // the queue is full
+	whenFull string
 	lastFull time.Duration
 	other    notice // any other reason
 }
@@ -99,7 +100,7 @@ const (
 	// fullFor is how long the queue must have had room to be called not full.
 	// A consumer that is slower than the producer makes and loses room many
 	// times a second: that is one state, not many.
-	fullFor   = time.Second
+	fullFor   = 5 * time.Second
 	roomAgain = "there is room in the queue again"
 )
 
@@ -115,7 +116,11 @@ func (r *refusals) add(err error, sent, now time.Duration, connected bool) {
 	switch {
 	case isQueueFull(err):
 		r.lastFull = now
-		r.full.begin("the queue is full, waiting for room (is a consumer running?)", "error", err)
+		attrs := []any{"error", err}
+		if r.whenFull != "" {
+			attrs = append(attrs, "hint", r.whenFull)
+		}
+		r.full.begin("the queue is full, waiting for room", attrs...)
 	case isTooMany(err):
 		r.other.begin("the broker receives more messages than its disk takes, retrying", "error", err)
 	case errors.Is(err, nats.ErrNoResponders):

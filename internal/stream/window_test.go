@@ -80,8 +80,9 @@ func TestTooManyRequests(t *testing.T) {
 	if most, lines := l.most(); lines != 12 || most > 20 {
 		t.Errorf("%d lines came, one of them %d times", lines, most)
 	}
-	if log.count("more messages than its disk takes") > 1 {
-		t.Error("want it said once")
+	// At most once, unless the machine is so slow that it was over for a while.
+	if refused, over := log.count("more messages than its disk takes"), log.count("accepts messages again"); refused != over || refused > 4 {
+		t.Errorf("said refused %d times, and over %d times; want at most once each", refused, over)
 	}
 }
 

@@ -96,7 +96,7 @@ var lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 // spaces, because a header can't hold them.
 func encode(subject string, c mta.Chunk) (*nats.Msg, error) {
 	if len(c.Columns) > math.MaxUint16/2 {
-		return nil, fmt.Errorf("stream: %s: the header record has %d bytes, want %d at most", c.Source, len(c.Columns), math.MaxUint16/2)
+		return nil, fmt.Errorf("%s: the header record has %d bytes, want %d at most", c.Source, len(c.Columns), math.MaxUint16/2)
 	}
 	m := &nats.Msg{Subject: subject, Data: c.Data, Header: nats.Header{
 		sourceHeader:  {c.Source},
