@@ -130,6 +130,8 @@ func TestFlags(t *testing.T) {
 func TestMeasures(t *testing.T) {
 	defer func(rates []int) { pacedRates = rates }(pacedRates)
 	pacedRates = []int{50}
+	programFolder = filepath.Join("..", "..", "var", "bench")
+	defer func() { programFolder = "" }()
 	dir := t.TempDir()
 	var out, log bytes.Buffer
 	args := []string{"--only", "load,stored,queue,page,paced", "--rows", "500", "--rounds", "1", "--quick", "--dir", dir, "--format", "json"}

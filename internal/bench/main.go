@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,7 +147,7 @@ func (b *bench) measure(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.work)) }()
-	if b.programs, err = build(ctx, b.work); err != nil {
+	if b.programs, err = build(ctx, cmp.Or(programFolder, b.work)); err != nil {
 		return err
 	}
 	if b.result.Shell = b.shellVersion; b.shell == "" {

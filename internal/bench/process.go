@@ -34,6 +34,10 @@ func (p programs) path(name string) string {
 	return filepath.Join(p.folder, name)
 }
 
+// programFolder is where the programs are built, "" for the folder of the run. Tests keep
+// them, because go build links only what has changed.
+var programFolder string
+
 func build(ctx context.Context, folder string) (programs, error) {
 	p := programs{folder: folder}
 	args := []string{"build", "-o", folder + string(filepath.Separator)}

@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// peak returns the largest resident memory of an exited process.
+// peak returns the largest resident memory of an exited process. It is never less than
+// what this process, a small one, had when it started that one.
 func peak(state *os.ProcessState) int64 {
 	r, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {

@@ -122,14 +122,14 @@ func mountDevice(mounts, id []byte) (uint64, bool) {
 func resolve(path string) (string, error) {
 	full, err := filepath.Abs(path)
 	if err != nil {
-		return "", fmt.Errorf("locks: %w", err)
+		return "", err
 	}
 	full, err = filepath.EvalSymlinks(full)
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return "", fmt.Errorf("locks: cannot reach %s: %w", e.Path, e.Err) // not "lstat"
+		return "", fmt.Errorf("cannot reach %s: %w", e.Path, e.Err) // not "lstat"
 	}
 	if err != nil {
-		return "", fmt.Errorf("locks: %w", err)
+		return "", err
 	}
 	return full, nil
 }

@@ -44,6 +44,14 @@ func (h Hold) Idle() bool { return h.IdleSamples > 0 && h.IdleSamples*10 >= h.Sa
 // Seen returns how long the lock was held at least.
 func (h Hold) Seen() time.Duration { return h.Until.Sub(h.From) }
 
+// Mostly returns the lock as which the hold was seen longest.
+func (h Hold) Mostly() Name {
+	if len(h.Stages) == 0 {
+		return h.Lock
+	}
+	return slices.MaxFunc(h.Stages, func(a, b Stage) int { return cmp.Compare(a.Seen, b.Seen) }).Lock
+}
+
 // overlap returns how much of the time between two moments the hold covers.
 func (h Hold) overlap(from, to time.Time) time.Duration {
 	if h.From.After(from) {

@@ -85,6 +85,9 @@ func TestStages(t *testing.T) {
 	if len(last) != 1 || !reflect.DeepEqual(last[0].Stages, want) || last[0].Seen() != 120*time.Millisecond || last[0].Idle() {
 		t.Errorf("got %+v, want the stages %v", last, want)
 	}
+	if last[0].Lock != Exclusive || last[0].Mostly() != Reserved {
+		t.Errorf("the strongest lock is %s, and mostly it was %s; want exclusive and reserved", last[0].Lock, last[0].Mostly())
+	}
 }
 
 func TestChangesAreCountedWithinAHold(t *testing.T) {

@@ -27,7 +27,7 @@ import (
 )
 
 // ErrUnsupported is returned on systems that do not publish lock holders.
-var ErrUnsupported = errors.New("locks: lock holders are visible on Linux only, in /proc/locks")
+var ErrUnsupported = errors.New("lock holders are visible on Linux only, in /proc/locks")
 
 // Name is SQLite's name for a lock.
 type Name string

@@ -73,7 +73,8 @@ func Describe(pid int) Process {
 	return p
 }
 
-// parseStat reads the state and the start time from /proc/PID/stat.
+// parseStat reads the state and the start time from /proc/PID/stat. A start time that is
+// not known is zero.
 func parseStat(text []byte) (State, time.Time) {
 	// "pid (name) state ...", and the name may contain any character.
 	i := bytes.LastIndexByte(text, ')')
@@ -92,6 +93,9 @@ func parseStat(text []byte) (State, time.Time) {
 		return state, time.Time{}
 	}
 	const tick = time.Second / 100 // USER_HZ, the same on all architectures that Go runs on
+	if ticks > uint64(sinceBoot.Nano()/int64(tick)) {
+		return state, time.Time{}
+	}
 	return state, time.Now().Add(time.Duration(ticks)*tick - time.Duration(sinceBoot.Nano()))
 }
 

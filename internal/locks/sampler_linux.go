@@ -86,26 +86,23 @@ func (s *Sampler) readEntries() (main, shm []entry, err error) {
 			}
 		})
 		// A table of more than a page comes in pieces. Other locks that come and go
-		// between two pieces can move a line out of sight, so a holder that seems to
-		// be gone is looked for once more.
-		if pieces <= 1 || !s.lostHolder(main, shm) {
+		// between two pieces can move a line out of sight, so a lock that seems to be
+		// gone is looked for once more.
+		if pieces <= 1 || !s.lostLock(main, shm) {
 			break
 		}
 	}
 	return main, shm, nil
 }
 
-// lostHolder reports whether a holder of the last sample is missing from the
-// entries.
-func (s *Sampler) lostHolder(main, shm []entry) bool {
-	for pid := range s.commands {
-		found := false
-		for _, entries := range [][]entry{main, shm} {
-			for _, e := range entries {
-				found = found || e.pid == pid
-			}
-		}
-		if !found {
+// lostLock reports whether a lock of the last sample is missing from the entries.
+func (s *Sampler) lostLock(main, shm []entry) bool {
+	found := map[holdKey]bool{}
+	for _, l := range decode(main, shm) {
+		found[holdKey{l.PID, l.Name.Class()}] = true
+	}
+	for key := range s.since {
+		if !found[key] {
 			return true
 		}
 	}

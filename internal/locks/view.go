@@ -69,7 +69,7 @@ const magic = "SQLite format 3\x00"
 func Mode(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Unknown, fmt.Errorf("locks: %w", err)
+		return Unknown, err
 	}
 	defer f.Close() // only read
 	var header [20]byte
@@ -80,7 +80,7 @@ func Mode(path string) (string, error) {
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return Unknown, fmt.Errorf("locks: %w", err)
 	case n < len(header) || string(header[:len(magic)]) != magic:
-		return Unknown, fmt.Errorf("locks: %s: %w", path, ErrNotDatabase)
+		return Unknown, fmt.Errorf("%s: %w", path, ErrNotDatabase)
 	case header[18] == 2:
 		return WAL, nil
 	}

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -115,10 +116,7 @@ func (h shmHeader) readers(shm []entry) []Reader {
 		}
 	}
 	slices.SortFunc(all, func(a, b Reader) int {
-		if a.Pinned != b.Pinned {
-			return int(int64(b.Pinned) - int64(a.Pinned))
-		}
-		return a.PID - b.PID
+		return cmp.Or(cmp.Compare(b.Pinned, a.Pinned), cmp.Compare(a.PID, b.PID))
 	})
 	return all
 }

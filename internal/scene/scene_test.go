@@ -14,12 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"turnstile/internal/screen"
+
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
 var (
 	update = flag.Bool("update", false, "write the golden files")
-	times  = flag.Int("times", 10, "how often each scene is played")
+	times  = flag.Int("times", 4, "how often each scene is played")
 )
 
 // TestStories plays each scene several times: it is the same story each time,
@@ -85,7 +87,7 @@ var changing = []struct {
 
 func timeless(t *testing.T, s Story) string {
 	t.Helper()
-	text := strings.Join(s.parts(false, 1<<20), "") // unwrapped: the breaks depend on the numbers
+	text := strings.Join(s.parts(screen.Paint{}, 1<<20), "") // unwrapped: the breaks depend on the numbers
 	for _, c := range changing {
 		text = c.what.ReplaceAllString(text, c.by)
 	}
@@ -95,18 +97,21 @@ func timeless(t *testing.T, s Story) string {
 // fits checks that the text fits a terminal.
 func fits(t *testing.T, s Story) {
 	t.Helper()
-	var b strings.Builder
-	if err := s.WriteText(&b, false); err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(b.String()) {
-		line = strings.TrimSuffix(line, "\n")
-		if len([]rune(line)) > 100 || strings.HasSuffix(line, " ") || strings.Contains(line, "\x1b") {
-			t.Errorf("a line over 100 columns, or with blanks at its end, or with colour: %q", line)
+	for _, columns := range []int{60, 80, 100, 120} {
+		var b strings.Builder
+		if err := s.WriteText(&b, screen.Paint{Columns: columns}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			link := strings.Contains(line, "https://") // stays whole
+			if len([]rune(line)) > columns && !link || strings.HasSuffix(line, " ") || strings.Contains(line, "\x1b") {
+				t.Errorf("a line over %d columns, or with blanks at its end, or with colour: %q", columns, line)
+			}
 		}
 	}
 	var colour strings.Builder
-	if err := s.WriteText(&colour, true); err != nil {
+	if err := s.WriteText(&colour, screen.Paint{Colour: true}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(colour.String(), "\x1b[") {

@@ -7,45 +7,44 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/text"
+	"turnstile/internal/screen"
 
-	"turnstile/internal/lab/report"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 const (
-	lineWidth      = 98 // fits a terminal of 100 columns
-	statementWidth = 46
-	outcomeWidth   = 33
+	statementWidth = 46 // less in a narrow terminal
+	outcomeWidth   = 32
 	noteIndent     = "               "
 )
 
 // WriteText writes the story for a terminal.
-func (s Story) WriteText(w io.Writer, colour bool) error {
-	_, err := io.WriteString(w, strings.Join(s.Parts(colour), ""))
+func (s Story) WriteText(w io.Writer, paint screen.Paint) error {
+	_, err := io.WriteString(w, strings.Join(s.Parts(paint), ""))
 	return err
 }
 
 // Parts returns the text of the story in parts: one for each act, and one for why
 // it happened and what cures it.
-func (s Story) Parts(colour bool) []string { return s.parts(colour, lineWidth) }
+func (s Story) Parts(paint screen.Paint) []string { return s.parts(paint, paint.Width()) }
 
-func (s Story) parts(colour bool, width int) (parts []string) {
-	p := &printer{Paint: report.Paint{Colour: colour}, width: width}
+func (s Story) parts(paint screen.Paint, width int) (parts []string) {
+	p := &printer{Paint: paint, width: width, statement: min(statementWidth, width-len(noteIndent)-2-outcomeWidth)}
 	end := func() {
 		parts = append(parts, p.b.String())
 		p.b.Reset()
 	}
-	p.line(p.Bold(s.Name + ": " + s.Title))
+	p.wrap("", p.Bold(s.Name+": "+s.Title))
 	for i, act := range s.Acts {
 		p.act(i+1, act)
 		end()
 	}
 	p.line("")
 	if s.Error != nil {
-		p.paragraph(p.Red("Not as expected: "), *s.Error)
+		p.wrap("", p.Red("Not as expected: ")+*s.Error)
 	} else {
-		p.paragraph(p.Bold("Why: "), s.Why)
-		p.paragraph(p.Bold("Cure: "), s.Cure)
+		p.wrap("", p.Bold("Why: ")+s.Why)
+		p.wrap("", p.Bold("Cure: ")+s.Cure)
 	}
 	p.line(p.Bold("See: ") + strings.Join(s.Links, "\n     "))
 	end()
@@ -53,28 +52,24 @@ func (s Story) parts(colour bool, width int) (parts []string) {
 }
 
 type printer struct {
-	report.Paint
-	b     strings.Builder
-	width int
+	screen.Paint
+	b                strings.Builder
+	width, statement int // in columns: of a line, and of the statements
 }
 
 func (p *printer) line(s string) { p.b.WriteString(strings.TrimRight(s, " ") + "\n") }
 
-func (p *printer) paragraph(head, s string) {
-	for l := range strings.Lines(text.WrapSoft(head+s, p.width)) {
-		p.line(strings.TrimRight(l, "\n"))
-	}
-}
+func (p *printer) wrap(indent, s string) { p.b.WriteString(screen.Wrap(p.width, indent, indent, s)) }
 
 func (p *printer) act(n int, a Act) {
 	p.line("")
-	p.line(p.Bold(fmt.Sprintf("%d. %s", n, a.Title)))
+	p.wrap("", p.Bold(fmt.Sprintf("%d. %s", n, a.Title)))
 	p.line("   journal mode " + a.JournalMode)
 	for _, r := range a.Actors {
 		timeout := time.Duration(r.BusyTimeoutMS) * time.Millisecond
 		p.line(fmt.Sprintf("   %s: process %d, busy timeout %s", r.Name, r.PID, timeout))
 	}
-	p.line(p.Underline(fmt.Sprintf("%6s  %-5s  %-*s  %-*s", "ms", "who", statementWidth, "does", outcomeWidth, "SQLite says")))
+	p.line(p.Underline(fmt.Sprintf("%6s  %-5s  %-*s  %-*s", "ms", "who", p.statement, "does", outcomeWidth, "SQLite says")))
 	for _, e := range a.Steps {
 		p.step(e)
 	}
@@ -85,12 +80,19 @@ func (p *printer) step(e Step) {
 	if e.Kind == kindEnded {
 		statement = "... " + statement
 	}
-	p.line(fmt.Sprintf("%6.0f  %-5s  %-*s  %s", e.AtMS, e.Actor, statementWidth, statement, p.outcome(e)))
+	who := fmt.Sprintf("%6.0f  %-5s  ", e.AtMS, e.Actor)
+	does := fmt.Sprintf("%s%-*s", who, p.statement, statement)
+	outcome := p.outcome(e)
+	if text.StringWidthWithoutEscSequences(does+"  "+outcome) > p.width {
+		p.b.WriteString(p.Wrap(who, noteIndent+"  ", statement))
+		does = strings.Repeat(" ", len(noteIndent)+p.statement)
+	}
+	p.line(does + "  " + outcome)
 	if e.Message != nil {
-		p.line(noteIndent + p.Red(strconv.Quote(*e.Message)))
+		p.wrap(noteIndent, p.Red(strconv.Quote(*e.Message)))
 	}
 	if e.Note != "" {
-		p.line(noteIndent + p.Faint("-- "+e.Note))
+		p.wrap(noteIndent, p.Faint("-- "+e.Note))
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"turnstile/internal/lab/report"
 )

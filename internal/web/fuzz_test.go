@@ -31,6 +31,8 @@ func FuzzServer(f *testing.F) {
 	f.Add("POST", "/act", "localhost:1", "http://localhost:1", s.token, "same-origin", "")
 	f.Add("GET", "/events", "[::1]:99", "", "", "none", "abc-18446744073709551615")
 	f.Add("GET", "/", "evil.example", "", "", "", "")
+	f.Add("GET", "/", "[::1", "", "", "", "")
+	f.Add("GET", "/", "::1%lo", "", "", "", "")
 	f.Add("GET", "/../secret.txt", "evil.example", "null", "", "cross-site", "")
 	f.Fuzz(func(t *testing.T, method, path, host, origin, token, site, last string) {
 		// A stream of events ends when the client has gone.

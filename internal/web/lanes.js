@@ -61,7 +61,7 @@ function legend(all) {
     for (const b of l.blocks) b.sums.forEach((v, state) => v && seen.add(TONES[state]))
     if (l.calm) seen.add("calm")
     for (const i of l.marks) { if (l.code[i]) seen.add("cross"); if (l.open[i]) seen.add("hatched") }
-    if (l.n && l.task[0] > 0 && l.begun[0] >= 0 && l.wants[0] - l.ready[0] < l.task[0]) seen.add("edge")
+    if (l.n && l.task[0] > 0 && l.begun[0] >= 0 && l.wants[0] - l.ready[0] < l.task[0]) seen.add("busy")
   }
   for (const li of $("legend").children) li.hidden = !seen.has(li.className)
 }
@@ -155,10 +155,10 @@ function drawLane(r, l, top, p) {
   run(i => worst(out, i) < QUEUE ? 0 : out[i * STATES + BLOCKS] >= .1 ? BLOCKS : out[i * STATES + HOLDS] >= .1 ? HOLDS : 0, bar)
   c.globalAlpha = l.calm ? .4 : 1
   run(i => worst(out, i), bar)
+  // Work is a line here, too: thin as the grey one, and dark on the bar.
   c.fillStyle = palette.fg
-  c.globalAlpha = .55
-  run(i => out[i * STATES] >= .5 && worst(out, i) < QUEUE ? 1 : 0, (_, x, width) => c.fillRect(x, middle + 5, width, 2))
   c.globalAlpha = 1
+  run(i => out[i * STATES] >= .5 && worst(out, i) < QUEUE ? 1 : 0, (_, x, width) => c.fillRect(x, middle - HEIGHTS[WORKS] / 2, width, HEIGHTS[WORKS]))
   marks(l, middle, p)
   if (r.source !== "watch") outcome(l, middle, p)
 }

@@ -171,7 +171,7 @@ function show(m) {
 }
 
 for (const state of [HOLDS, BLOCKS, LOCK, QUEUE, WORKS]) add($("legend"), "li", TONES[state], NAMES[state])
-for (const [tone, text] of [["edge", "works while it holds the lock"], ["cross", "SQLite's error, with its code"], ["hatched", "not over at the end"], ["calm", "reads, or copies the WAL: blocks no writer"]]) add($("legend"), "li", tone, text)
+for (const [tone, text] of [["busy", "works while it holds the lock"], ["cross", "SQLite's error, with its code"], ["hatched", "not over at the end"], ["calm", "reads, or copies the WAL: blocks no writer"]]) add($("legend"), "li", tone, text)
 $("zoom-in").onclick = () => zoomBy(.5)
 $("zoom-out").onclick = () => zoomBy(2)
 $("zoom-all").onclick = () => look(0, Infinity)

@@ -107,11 +107,17 @@ type AddressError struct {
 func (e *AddressError) Error() string {
 	switch e.Problem {
 	case NotLoopback:
-		return fmt.Sprintf("web: address %s: other machines could reach it", e.Addr)
+		return fmt.Sprintf("address %s: other machines could reach it", e.Addr)
 	case BadHost:
-		return fmt.Sprintf("web: %q is not a host name or an IP address", e.Addr)
+		return fmt.Sprintf("%q is not a host name or an IP address", e.Addr)
 	}
-	return fmt.Sprintf("web: address %s: %v", e.Addr, e.cause)
+	switch cause := e.cause.(type) { // these name the address, too
+	case *net.OpError:
+		return fmt.Sprintf("address %s: %v", e.Addr, cause.Err)
+	case *net.AddrError:
+		return fmt.Sprintf("address %s: %s", e.Addr, cause.Err)
+	}
+	return fmt.Sprintf("address %s: %v", e.Addr, e.cause)
 }
 
 func (e *AddressError) Unwrap() error { return e.cause }
@@ -312,12 +318,15 @@ func (s *Server) refuse(r *http.Request) *refusal {
 // knownHost reports whether a Host header names this server. A name that an
 // attacker let point here (DNS rebinding) is none of these.
 func (s *Server) knownHost(hostPort string) bool {
-	host := hostPort
-	if h, _, err := net.SplitHostPort(hostPort); err == nil {
-		host = h
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil { // no port
+		host = hostPort
+		if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+			host = host[1 : len(host)-1]
+		}
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
-	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
+	host = strings.ToLower(host)
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Zone() == "" && addr.IsLoopback() {
 		return true
 	}
 	return host == "localhost" || slices.Contains(s.options.Hosts, host)

@@ -251,7 +251,7 @@ func TestViewersAreBounded(t *testing.T) {
 	for _, b := range bodies {
 		b.Close()
 	}
-	for end := time.Now().Add(10 * time.Second); view() != 200; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); view() != 200; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no room after the others have gone")
 		}
@@ -325,6 +325,19 @@ func TestPageWithoutAPlaceForTheToken(t *testing.T) {
 
 // The server stops with its context, although a viewer looks on.
 func TestServerStops(t *testing.T) {
+	took := timeToStop(t)
+	for range 4 { // attempts on a slow machine
+		if took >= shutdownLimit {
+			took = timeToStop(t)
+		}
+	}
+	if took >= shutdownLimit {
+		t.Errorf("it stopped after %s: the stream of events did not end", took)
+	}
+}
+
+func timeToStop(t *testing.T) time.Duration {
+	t.Helper()
 	s, err := NewServer(Options{Addr: "127.0.0.1:0", Files: testFiles, Index: "page.html", Events: NewHub()})
 	if err != nil {
 		t.Fatal(err)
@@ -342,13 +355,12 @@ func TestServerStops(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took >= shutdownLimit {
-		t.Errorf("it stopped after %s: the stream of events did not end", took)
-	}
+	took := time.Since(start)
 	if _, err := io.ReadAll(answer.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 	if _, err := http.Get(s.URL()); err == nil {
 		t.Error("it still answers")
 	}
+	return took
 }

@@ -10,6 +10,7 @@ import (
 	"embed"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -217,17 +218,20 @@ func NewStreamPage(o Options, database string, row func(ctx context.Context, sou
 	return p, err
 }
 
-// Tick tells the viewers what is new. After Sums it tells them the whole state.
+// Tick tells the viewers what is new. After Sums, and when the hub is full, it tells
+// them the whole state.
 func (p *StreamPage) Tick(now time.Time) error {
 	tick, restart := p.StreamState.Tick(now)
 	if tick == nil {
 		return nil
 	}
-	if p.ticks++; restart || p.ticks > wholeEvery {
-		p.ticks = 0
-		return p.hub.Replace("stream", p.Whole(now))
+	if p.ticks++; !restart && p.ticks <= wholeEvery {
+		if err := p.hub.Publish("stream", tick); !errors.Is(err, ErrFull) {
+			return err
+		}
 	}
-	return p.hub.Publish("stream", tick)
+	p.ticks = 0
+	return p.hub.Replace("stream", p.Whole(now))
 }
 
 var savedStream = savedPage{streamFiles, "stream.html", []string{"theme.css", "stream.css"}, []string{"stream.js"}, nil}

@@ -29,7 +29,9 @@ function apply(m) {
       s.rows += m.commits.rows[i];
       s.riders += m.commits.riders[i];
       committed += m.commits.rows[i];
-      if (!paused && !document.hidden && !calm.matches && placed(s)) group.list.push({ s, rows: m.commits.rows[i] });
+      if (paused || document.hidden || calm.matches || !placed(s) || group.at - s.rung < RING) return;
+      s.rung = group.at; // one ring at a time: more of them hide the neighbours
+      group.list.push({ s, rows: m.commits.rows[i] });
     });
     if (group.list.length) rings.push(group);
     note(m);
@@ -306,7 +308,7 @@ function baseShape() {
 }
 
 // radius of a circle: its area is the share of the busiest station's riders.
-function radius(s, most) { return s.riders > 0 ? Math.max(2.2, Math.sqrt(s.riders / most) * Math.min(view.w, view.h) * 0.037) : 2; }
+function radius(s, most) { return s.riders > 0 ? Math.max(2.2, Math.sqrt(s.riders / most) * Math.min(view.w, view.h) * 0.027) : 2; }
 
 function drawMap(now) {
   const { c, w, h, resized } = fit(map);
@@ -319,20 +321,20 @@ function drawMap(now) {
   for (const s of list) {
     const [x, y] = place(s);
     c.beginPath(); c.arc(x, y, radius(s, most), 0, 7);
-    c.fillStyle = c.strokeStyle = colours[s.borough] || colours.elsewhere;
-    c.globalAlpha = 0.42; c.fill();
-    c.globalAlpha = 0.95; c.lineWidth = 1; c.stroke();
+    c.fillStyle = colours[s.borough] || colours.elsewhere;
+    c.globalAlpha = 0.72; c.fill();
+    c.globalAlpha = 1; c.strokeStyle = colours.card; c.lineWidth = 1; c.stroke(); // tells neighbours apart
   }
   rings = rings.filter((g) => now - g.at < RING);
   for (const g of rings) { // the rings of one moment and colour are one path
     const p = Math.max(0, (now - g.at) / RING), ease = 1 - (1 - p) ** 3;
     c.globalAlpha = (1 - p) * 0.9;
-    c.lineWidth = 2.2 - 1.4 * p;
+    c.lineWidth = 1.6 - 0.8 * p;
     for (const [colour, list] of Object.entries(Object.groupBy(g.list, (r) => colours[r.s.borough] || colours.elsewhere))) {
       c.strokeStyle = colour;
       c.beginPath();
       for (const { s, rows } of list) {
-        const [x, y] = place(s), r = radius(s, most) + Math.min(46, 5 + 4 * Math.sqrt(rows)) * ease;
+        const [x, y] = place(s), r = radius(s, most) + Math.min(11, 3 + 2 * Math.sqrt(rows)) * ease;
         c.moveTo(x + r, y); c.arc(x, y, r, 0, 7);
       }
       c.stroke();

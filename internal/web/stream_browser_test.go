@@ -33,7 +33,8 @@ func serveStream(t *testing.T, messages ...any) *StreamPage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	// Not t.Context(), which ends before the page is closed: the page would complain.
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Serve(ctx) }()
 	t.Cleanup(func() {
@@ -170,9 +171,11 @@ func TestStreamPageRings(t *testing.T) {
 	page := webtest.Open(t, server.URL())
 	text(page, "#acked", "35")
 	page.Wait("map.dataset.rings == 0")
-	last.At += 100
-	tell(t, server, &last)
-	page.Wait("map.dataset.rings > 0")
+	for !webtest.Eval[bool](page, "map.dataset.rings > 0") { // on a slow machine a ring can end before it is drawn
+		last.At += 100
+		tell(t, server, &last)
+		time.Sleep(100 * time.Millisecond) // between two commits
+	}
 	page.Wait("map.dataset.rings == 0") // and the page is at rest again
 
 	page.Theme("light", true)
@@ -267,12 +270,19 @@ func TestStreamPageIsSmooth(t *testing.T) {
 			tell(t, server, m)
 		}
 	}
-	ticks(8)
-	page.Wait("map.dataset.rings > 400")
-	frame := webtest.Eval[float64](page, `new Promise(done => { let n = 0, start = performance.now(), step = () => ++n < 10 ? requestAnimationFrame(step) : done((performance.now() - start) / n); requestAnimationFrame(step); })`)
-	t.Logf("a frame takes %.0f ms", frame)
-	if frame > 400 {
-		t.Errorf("a frame takes %.0f ms", frame)
+	for !webtest.Eval[bool](page, "map.dataset.rings > 400") { // on a slow machine rings can end before they are drawn
+		ticks(8)
+	}
+	if n := webtest.Eval[int](page, "Number(map.dataset.rings)"); n >= 2*len(p.base) {
+		t.Errorf("%d rings of %d stations: one at a time is enough", n, len(p.base))
+	}
+	const frames = 10
+	start := page.CPUTime()
+	webtest.Eval[bool](page, fmt.Sprintf(`new Promise(done => { let n = 0, step = () => ++n < %d ? requestAnimationFrame(step) : done(true); requestAnimationFrame(step); })`, frames))
+	frame := (page.CPUTime() - start) / frames
+	t.Logf("a frame takes %s of CPU time", frame)
+	if frame > 400*time.Millisecond {
+		t.Errorf("a frame takes %s of CPU time", frame)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	// maxMapStations bounds what a hostile stream can make the page hold.
 	maxMapStations = 2000
+	maxStationID   = 300 // bytes
 	maxProducers   = 1000
 	maxLatest      = 8
 	maxMarks       = 20

@@ -494,7 +494,7 @@ func TestTicksAddUp(t *testing.T) {
 func TestStateIsBounded(t *testing.T) {
 	p := play(t)
 	for i := range 3 * maxMapStations {
-		id := fmt.Sprint("x", i)
+		id := fmt.Sprintf("%0300d", i) // no summary has a longer name
 		from := p.inserted
 		p.inserted.Rides++
 		c := summaryOf("host/1", id, from, p.inserted)
@@ -514,6 +514,27 @@ func TestStateIsBounded(t *testing.T) {
 	}
 	if w.Tick.Unplaced != 2*maxMapStations {
 		t.Errorf("%d rows are not on the map, want %d", w.Tick.Unplaced, 2*maxMapStations)
+	}
+	p.Sums(Sums{Stations: []MapStation{{ID: strings.Repeat("x", 1<<16), Rows: 5}}, Hours: map[int64]int64{}}, nil, p.now)
+	if w = p.Whole(p.now); len(w.Stations) > 0 || w.Tick.Unplaced != 5 {
+		t.Errorf("%d stations are on the map, and %d rows are not; want no station with an id of 64 KiB", len(w.Stations), w.Tick.Unplaced)
+	}
+}
+
+// Ticks that do not fit the hub are dropped for one message that stands for all.
+func TestTicksFillTheHub(t *testing.T) {
+	p, err := NewStreamPage(Options{Addr: "127.0.0.1:0"}, "var/turnstile.db", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.listener.Close()
+	p.hub.limit = 200 << 10
+	for i := range wholeEvery - 1 {
+		now := streamStart.Add(time.Duration(i) * time.Second)
+		p.Acks(stream.AckSummary{Producer: fmt.Sprintf("%0300d", i), Acked: stream.Acked{Rows: 1}}, now)
+		if err := p.Tick(now); err != nil {
+			t.Fatalf("tick %d: %v", i, err)
+		}
 	}
 }
 

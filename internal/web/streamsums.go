@@ -135,7 +135,7 @@ func (s *StreamState) shownHours() []HourRiders {
 func (s *StreamState) addStation(x MapStation) {
 	have, ok := s.stations[x.ID]
 	if !ok {
-		if len(s.stations) >= maxMapStations {
+		if len(s.stations) >= maxMapStations || len(x.ID) > maxStationID {
 			s.unplaced += x.Rows
 			return
 		}

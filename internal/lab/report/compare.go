@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // group is the trials of one size: they may be compared.
@@ -184,9 +185,9 @@ type Advice struct {
 	Strategies []string // the recommended one first
 }
 
-// Recommend makes a recommendation for the hardest of the sizes that were
+// recommend makes a recommendation for the hardest of the sizes that were
 // compared: the most processes, and of those the longest task.
-func Recommend(trials []Trial) (Advice, bool) {
+func recommend(trials []Trial) (Advice, bool) {
 	groups := comparableGroups(trials)
 	if len(groups) == 0 {
 		return Advice{}, false
@@ -215,18 +216,82 @@ func Recommend(trials []Trial) (Advice, bool) {
 			}
 			text += "."
 		} else {
-			text += " No strategy without a queue stored all rows."
+			text += g.directLosses()
 		}
 		if t, ok := g.get("turns"); ok && b.Strategy != "turns" && t.complete() && !t.starved() {
-			text += fmt.Sprintf(" If there must be no server, turns is fair as well: %s rows/s with a maximum wait of %s.",
+			text += fmt.Sprintf(" If there must be no server, the fair one is turns: %s rows/s with a maximum wait of %s.",
 				figure(t.Rate), roundMillis(valueOf(t.Wait.Max)))
 		}
 		return g.advise(q.Strategy, text), true
 	}
 	a := g.advise("short", "")
-	a.Text = "For " + g.Setting.Size() + ": none of these strategies. Each lost rows or starved a process. Try short, which holds the lock " +
-		"only for INSERT and COMMIT, turns, which is fair without a server, and confirmed, which has a single writer."
+	a.Text = "For " + g.Setting.Size() + ": " + g.discouragement()
 	return a, true
+}
+
+// discouragement says why none of the strategies that ran is recommended, and which
+// others may be better.
+func (g group) discouragement() string {
+	var text string
+	if len(g.trials) == 1 {
+		text = fmt.Sprintf("not %s: it %s.", g.trials[0].Strategy, g.trials[0].flaw())
+	} else {
+		var flaws []string
+		for _, t := range g.trials {
+			flaws = append(flaws, t.Strategy+" "+t.flaw())
+		}
+		text = fmt.Sprintf("none of the %s strategies of this run: %s.", words(len(g.trials)), joinNames(flaws))
+	}
+	var others []string
+	for _, s := range []struct{ name, merit string }{
+		{"short", "which holds the lock only for INSERT and COMMIT"},
+		{"turns", "which is fair without a server"},
+		{"confirmed", "which has a single writer"},
+	} {
+		if !slices.ContainsFunc(g.trials, func(t Trial) bool { return t.Strategy == s.name }) {
+			others = append(others, s.name+", "+s.merit)
+		}
+	}
+	switch len(others) {
+	case 0:
+		return text
+	case 1:
+		return text + " Try " + others[0] + "."
+	}
+	return text + " Try " + strings.Join(others[:len(others)-1], ", ") + ", and " + others[len(others)-1] + "."
+}
+
+// flaw is why a strategy is not recommended.
+func (t Trial) flaw() string {
+	switch {
+	case !t.complete():
+		return "lost rows"
+	case t.BusyCount() > 0:
+		return "got SQLITE_BUSY"
+	case len(t.Errors) > 0:
+		return "had errors"
+	case t.starved():
+		return "starved a process"
+	}
+	return "lets its processes compete for the lock"
+}
+
+// directLosses says that no strategy without a queue stored all rows, of those that
+// ran.
+func (g group) directLosses() string {
+	var names []string
+	for _, t := range g.trials {
+		if Find(t.Strategy).Queue == NoQueue {
+			names = append(names, t.Strategy)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return " No strategy without a queue was in this run."
+	case 1:
+		return fmt.Sprintf(" Of the strategies without a queue only %s was in this run, and it lost rows.", names[0])
+	}
+	return fmt.Sprintf(" Without a queue, %s lost rows.", joinNames(names))
 }
 
 func hardest(groups []group) group {

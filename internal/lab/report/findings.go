@@ -16,8 +16,9 @@ type finding struct {
 }
 
 // Findings says what the trials show: what went wrong first, then the rest by
-// importance. Each sentence follows from numbers of this run. Where all trials
-// have one size, no sentence repeats it.
+// importance. Each sentence follows from numbers of this run, and none begins with
+// the name of a strategy, which is lower case. Where all trials have one size, no
+// sentence repeats it.
 func Findings(trials []Trial) []string {
 	sizes := map[string]bool{}
 	for _, g := range comparableGroups(trials) {
@@ -86,7 +87,7 @@ func unevenStarts(trials []Trial) (f []finding) {
 		text := fmt.Sprintf("the processes of %s started %s apart, %d times in a row: this machine is too busy for a fair start.",
 			t.Strategy, roundTime(t.StartSpread), len(t.Restarts))
 		if t.StartSpread <= MaxStartSpread {
-			text = fmt.Sprintf("%s was run again, because its processes had started %s apart.", t.Strategy,
+			text = fmt.Sprintf("a trial of %s was run again, because its processes had started %s apart.", t.Strategy,
 				roundTime(t.Restarts[len(t.Restarts)-1]))
 		}
 		f = append(f, finding{size: t.Size(), text: text})
@@ -268,12 +269,12 @@ func taskInTransaction(trials []Trial) (f []finding) {
 			continue
 		}
 		least := float64(inside.Stored) * g.Setting.Task.Seconds()
-		s := fmt.Sprintf("%s runs the task inside its transaction, so the tasks run one after another: %s x %s is at least %s, and it took %s. "+
-			"short runs the task before BEGIN, in all processes at once: %s rows/s instead of %s, %s as many, without a queue.",
+		s := fmt.Sprintf("the tasks of %s run inside its transactions, one after another: %s x %s is at least %s, and it took %s. "+
+			"Those of short run before BEGIN, in all processes at once: %s rows/s instead of %s, %s as many, without a queue.",
 			inside.Strategy, thousands(inside.Stored), exactTime(g.Setting.Task), roundSeconds(least), roundSeconds(valueOf(inside.Seconds)),
 			figure(short.Rate), figure(inside.Rate), multiple(short.Rate/inside.Rate))
 		if q, ok := g.fastestQueue(); ok && compareRates(q, inside) == faster {
-			s += fmt.Sprintf(" short alone gives %s of the gain of %s (%s rows/s).",
+			s += fmt.Sprintf(" This alone gives %s of the gain of %s (%s rows/s).",
 				percentage(short.Rate-inside.Rate, q.Rate-inside.Rate), q.Strategy, figure(q.Rate))
 		}
 		f = append(f, finding{g.Setting.Size(), s, short.Rate / inside.Rate})
@@ -301,11 +302,11 @@ func turnsGain(trials []Trial) (f []finding) {
 		if gain < 5 || valueOf(other.Wait.Max) < acceptableMillis {
 			continue
 		}
-		s := fmt.Sprintf("turns is fair without a server: its maximum wait was %s against %s with %s (Jain's index %s against %s), at %s rows/s against %s.",
+		s := fmt.Sprintf("processes that take turns are treated fairly without a server: the maximum wait of turns was %s against %s with %s (Jain's index %s against %s), at %s rows/s against %s.",
 			roundMillis(valueOf(t.Wait.Max)), roundMillis(valueOf(other.Wait.Max)), other.Strategy,
 			jainText(t.Fairness), jainText(other.Fairness), figure(t.Rate), figure(other.Rate))
 		if q, ok := g.fastestQueue(); ok && compareRates(q, t) == faster {
-			s += fmt.Sprintf(" %s stored %s as many rows, because its writer commits for several processes at once.", q.Strategy, multiple(q.Rate/t.Rate))
+			s += fmt.Sprintf(" The writer of %s commits for several processes at once: %s as many rows.", q.Strategy, multiple(q.Rate/t.Rate))
 		}
 		f = append(f, finding{g.Setting.Size(), s, gain})
 	}
@@ -398,10 +399,10 @@ func queuedCost(trials []Trial) (f []finding) {
 		var s string
 		switch compareRates(p.a, p.b) {
 		case slower:
-			s = fmt.Sprintf("queued costs throughput at equal durability: %s rows/s, and %s %s. "+
+			s = fmt.Sprintf("at equal durability, queued costs throughput: %s rows/s, and %s %s. "+
 				"The queue syncs each row to disk, and the table does so again.", figure(p.a.Rate), p.b.Strategy, figure(p.b.Rate))
 		case faster:
-			s = fmt.Sprintf("queued stores %s rows/s, %s as many as the best strategy without a queue (%s, %s).",
+			s = fmt.Sprintf("the writer of queued stores %s rows/s, %s as many as the best strategy without a queue (%s, %s).",
 				figure(p.a.Rate), multiple(p.a.Rate/p.b.Rate), p.b.Strategy, figure(p.b.Rate))
 		case equal:
 			s = p.tie() + "."
@@ -426,14 +427,14 @@ func confirmedGain(trials []Trial) (f []finding) {
 			if p.a.RowsPerCommit != nil {
 				each = fmt.Sprintf(", %s rows a commit", figure(*p.a.RowsPerCommit))
 			}
-			s = fmt.Sprintf("confirmed commits for all waiting processes at once%s: %s rows/s, %s as many as %s (%s)",
+			s = fmt.Sprintf("the writer of confirmed commits for all waiting processes at once%s: %s rows/s, %s as many as %s (%s)",
 				each, figure(p.a.Rate), multiple(p.a.Rate/p.b.Rate), p.b.Strategy, figure(p.b.Rate))
 		case slower:
-			s = fmt.Sprintf("confirmed does not pay here: %s rows/s, and %s %s", figure(p.a.Rate), p.b.Strategy, figure(p.b.Rate))
+			s = fmt.Sprintf("here confirmed does not pay: %s rows/s, and %s %s", figure(p.a.Rate), p.b.Strategy, figure(p.b.Rate))
 		case equal:
 			s = p.tie()
 		}
-		s += fmt.Sprintf("; its maximum wait was %s against %s.", roundMillis(valueOf(p.a.Wait.Max)), roundMillis(valueOf(p.b.Wait.Max)))
+		s += fmt.Sprintf(". The maximum wait was %s with confirmed, and %s with %s.", roundMillis(valueOf(p.a.Wait.Max)), roundMillis(valueOf(p.b.Wait.Max)), p.b.Strategy)
 		f = append(f, finding{size: p.Setting.Size(), text: s})
 	}
 	return f
@@ -445,7 +446,7 @@ func (p pair) tie() string {
 	if p.a.Repeat > 1 && p.b.Repeat > 1 {
 		why = "the ranges of their repeats overlap, so the difference is noise"
 	}
-	return fmt.Sprintf("%s (%s rows/s) and %s (%s): %s", p.a.Strategy, figure(p.a.Rate), p.b.Strategy, figure(p.b.Rate), why)
+	return fmt.Sprintf("no clear winner: %s (%s rows/s) and %s (%s); %s", p.a.Strategy, figure(p.a.Rate), p.b.Strategy, figure(p.b.Rate), why)
 }
 
 // sweepSentence says from which number of processes on a strategy is faster.
@@ -455,8 +456,8 @@ func sweepSentence(ps []pair) string {
 		task = "with a task of " + exactTime(t)
 	}
 	last := ps[len(ps)-1]
-	return fmt.Sprintf("%s against the best strategy without a queue, %s: %s. With %s: %s rows/s, and %s %s.",
-		last.a.Strategy, task, paysFrom(ps), count(last.a.Processes, "process", "processes"),
+	return fmt.Sprintf("against the best strategy without a queue, %s, %s is %s. With %s it stored %s rows/s, and %s %s.",
+		task, last.a.Strategy, paysFrom(ps), count(last.a.Processes, "process", "processes"),
 		figure(last.a.Rate), last.b.Strategy, figure(last.b.Rate))
 }
 
@@ -468,11 +469,11 @@ func paysFrom(ps []pair) string {
 	}
 	switch {
 	case first == len(ps):
-		return "it is not faster with the most processes"
+		return "not faster with the most processes"
 	case first == 0:
-		return "it is faster at every size"
+		return "faster at every size"
 	}
-	return fmt.Sprintf("it is faster from %s on", count(ps[first].a.Processes, "process", "processes"))
+	return fmt.Sprintf("faster from %s on", count(ps[first].a.Processes, "process", "processes"))
 }
 
 // noQueueNeeded says where a strategy without a queue is good enough.
@@ -503,7 +504,11 @@ func allStored(trials []Trial) []finding {
 	if len(trials) == 0 || slices.ContainsFunc(trials, func(t Trial) bool { return !t.complete() || len(t.Errors) > 0 }) {
 		return nil
 	}
-	return []finding{{text: where + "every row of every strategy was stored, without any SQLITE_BUSY."}}
+	what := "every row of " + trials[0].Strategy
+	if n := len(byStrategy(trials)); n > 1 {
+		what = fmt.Sprintf("every row of the %s strategies of this run", words(n))
+	}
+	return []finding{{text: where + what + " was stored, without any SQLITE_BUSY."}}
 }
 
 // offeredLoad is the one case in which the report may claim this.

@@ -29,6 +29,7 @@ func made(strategy string, rate float64, bend ...func(*Trial)) Trial {
 	for _, b := range bend {
 		b(&t)
 	}
+	t.round()
 	return t
 }
 
@@ -108,7 +109,7 @@ func fixedReport() Report {
 			made("consumers", 35.5, worst(412), busyOnce),
 			made("short", 168.4, repeated(150, 190)),
 			made("turns", 38.5, worst(90)),
-			made("queued", 171, repeated(140, 200), func(t *Trial) { t.Published = ptr(0.229); t.MinRows = 10 }),
+			made("queued", 171, repeated(140, 200), func(t *Trial) { t.Published = ptr(0.229); t.MinRows, t.Processed[1].Rows = 10, 10 }),
 			made("confirmed", 160.25, func(t *Trial) { t.Wait.P99 = ptr(7.5) }),
 		},
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -144,7 +145,7 @@ type deathDoc struct {
 func (r Report) JSON(w io.Writer) error {
 	d := r.document()
 	d.Findings = append(d.Findings, Findings(r.Trials)...)
-	if a, ok := Recommend(r.Trials); ok {
+	if a, ok := recommend(r.Trials); ok {
 		d.Findings = append(d.Findings, "Recommendation. "+a.Text+" Check it: "+r.checkCommand(a))
 	}
 	return WriteJSON(w, d)
@@ -184,7 +185,8 @@ var (
 )
 
 // Read reads a document that [Report.JSON] wrote, or a [Recording]: then the
-// report is nil.
+// report is nil. It returns a [*NotResultError], a [*VersionError], or an
+// [*InconsistentError].
 func Read(r io.Reader) (*Report, *Recording, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -198,8 +200,8 @@ func Read(r io.Reader) (*Report, *Recording, error) {
 	}
 	if kind.Lanes != nil {
 		recording := &Recording{}
-		if err := json.Unmarshal(text, recording); err != nil {
-			return nil, nil, &NotResultError{err}
+		if err := decode(text, recording); err != nil {
+			return nil, nil, err
 		}
 		return nil, recording, recording.check()
 	}
@@ -208,6 +210,18 @@ func Read(r io.Reader) (*Report, *Recording, error) {
 		return nil, nil, err
 	}
 	return &report, nil, nil
+}
+
+// decode returns a [*InconsistentError] or a [*NotResultError].
+func decode(text []byte, to any) error {
+	err := json.Unmarshal(text, to)
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*InconsistentError](err); ok {
+		return e
+	}
+	return &NotResultError{err}
 }
 
 // check returns a [*VersionError] for a recording of another version.
@@ -235,14 +249,17 @@ func (e *NotResultError) Unwrap() error { return e.Err }
 
 func readReport(text []byte) (Report, error) {
 	var d document
-	if err := json.Unmarshal(text, &d); err != nil {
-		return Report{}, &NotResultError{err}
+	if err := decode(text, &d); err != nil {
+		return Report{}, err
 	}
 	if d.Version < 1 || d.Version > DocumentVersion {
 		return Report{}, &VersionError{"result", d.Version, DocumentVersion}
 	}
 	report := Report{CommandLine: d.Command, About: d.About, AboutLine: d.AboutLine, Warning: d.Warning, Interrupted: d.Interrupted}
-	for _, t := range d.Trials {
+	for i, t := range d.Trials {
+		if err := t.check(i + 1); err != nil {
+			return Report{}, err
+		}
 		trial, err := t.trial()
 		if err != nil {
 			return Report{}, err
@@ -268,9 +285,9 @@ func (t Trial) document() trialDoc {
 		Task: durationMillis(t.Task), BusyTimeout: durationMillis(t.BusyTimeout), Introduction: t.Introduction,
 		Journal: t.Journal, Sync: t.Sync,
 		Asked: t.Asked, Stored: t.Stored, Lost: t.Lost, NotBegun: t.NotBegun, Unaccounted: t.Unaccounted, Errors: map[string]int{},
-		Seconds: rounded(t.Seconds), Published: rounded(t.Published), Rate: round(t.Rate), RowsPerCommit: rounded(t.RowsPerCommit),
-		Wait:       waitDoc{rounded(t.Wait.P50), rounded(t.Wait.P99), rounded(t.Wait.Max), t.Wait.Samples, t.Wait.Worst},
-		PerProcess: rangeDoc{t.MinRows, t.MaxRows}, Fairness: rounded(t.Fairness), Processed: []processDoc{},
+		Seconds: t.Seconds, Published: t.Published, Rate: t.Rate, RowsPerCommit: t.RowsPerCommit,
+		Wait:       waitDoc(t.Wait),
+		PerProcess: rangeDoc{t.MinRows, t.MaxRows}, Fairness: t.Fairness, Processed: []processDoc{},
 		Held:     milliseconds(t.HeldSeconds),
 		LockWait: lockWaitDoc{durationMillis(t.LockWait.Total), durationMillis(t.LockWait.Free), durationMillis(t.LockWait.Contended)},
 		Holders:  []holderDoc{}, Busy: []busyDoc{}, Deaths: []deathDoc{},
@@ -292,7 +309,7 @@ func (t Trial) document() trialDoc {
 		d.Errors[strconv.Itoa(code)] = n
 	}
 	for _, p := range t.Processed {
-		d.Processed = append(d.Processed, processDoc{p.Process, p.Rows, p.Busy, round(p.MaxWait)})
+		d.Processed = append(d.Processed, processDoc(p))
 	}
 	for _, h := range t.Holders {
 		d.Holders = append(d.Holders, holderDoc{h.Process, h.PID, h.Holds, durationMillis(h.Held), durationMillis(h.Longest)})
@@ -306,9 +323,7 @@ func (t Trial) document() trialDoc {
 	for _, spread := range t.Restarts {
 		d.Restarts = append(d.Restarts, durationMillis(spread))
 	}
-	for key, r := range t.Range {
-		d.Range[key] = [2]float64{round(r[0]), round(r[1])}
-	}
+	maps.Copy(d.Range, t.Range)
 	return d
 }
 
@@ -336,7 +351,7 @@ func (d trialDoc) trial() (Trial, error) {
 		},
 		Journal: d.Journal, Asked: d.Asked, Stored: d.Stored, Lost: d.Lost, NotBegun: d.NotBegun, Unaccounted: d.Unaccounted, Errors: map[int]int{},
 		Seconds: d.Seconds, Published: d.Published, Rate: d.Rate, RowsPerCommit: d.RowsPerCommit,
-		Wait:    WaitStats{d.Wait.P50, d.Wait.P99, d.Wait.Max, d.Wait.Samples, d.Wait.Worst},
+		Wait:    WaitStats(d.Wait),
 		MinRows: d.PerProcess.Min, MaxRows: d.PerProcess.Max, Fairness: d.Fairness, HeldSeconds: d.Held / 1000,
 		LockWait:    LockWait{millisDuration(d.LockWait.Total), millisDuration(d.LockWait.Free), millisDuration(d.LockWait.Contended)},
 		StartSpread: millisDuration(d.StartSpread), Interrupted: d.Interrupted, TimedOut: d.TimedOut,
@@ -348,7 +363,7 @@ func (d trialDoc) trial() (Trial, error) {
 	for text, n := range d.Errors {
 		code, err := strconv.Atoi(text)
 		if err != nil {
-			return t, fmt.Errorf("report: read a result: error code %q", text)
+			return t, &InconsistentError{"errors", fmt.Errorf("%q is no result code of SQLite", text)}
 		}
 		t.Errors[code] = n
 	}
@@ -367,6 +382,7 @@ func (d trialDoc) trial() (Trial, error) {
 	for _, spread := range d.Restarts {
 		t.Restarts = append(t.Restarts, millisDuration(spread))
 	}
+	t.round()
 	if t.Recording != nil {
 		return t, t.Recording.check()
 	}
@@ -432,7 +448,7 @@ func (r Report) Markdown(w io.Writer) error {
 		}
 		b.WriteString("\n")
 	}
-	if a, ok := Recommend(r.Trials); ok {
+	if a, ok := recommend(r.Trials); ok {
 		fmt.Fprintf(&b, "## Recommendation\n\n%s\n\n```\n%s\n```\n\n", a.Text, r.checkCommand(a))
 	}
 	if r.AboutLine != "" {

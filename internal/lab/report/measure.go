@@ -77,7 +77,22 @@ func Measure(s Setting, processes []Trace, writer *Trace, stored StoredRows, int
 		t.LockWait = sumLockWaits(processes)
 	}
 	t.Recording = newRecording(s, all)
+	t.round()
 	return t
+}
+
+// round keeps of the figures what JSON keeps: rounded once more, a saved result could
+// show another last digit than the run.
+func (t *Trial) round() {
+	t.Seconds, t.Published, t.Rate, t.RowsPerCommit = rounded(t.Seconds), rounded(t.Published), round(t.Rate), rounded(t.RowsPerCommit)
+	t.Wait.P50, t.Wait.P99, t.Wait.Max, t.Fairness = rounded(t.Wait.P50), rounded(t.Wait.P99), rounded(t.Wait.Max), rounded(t.Fairness)
+	t.HeldSeconds = milliseconds(t.HeldSeconds) / 1000
+	for i := range t.Processed {
+		t.Processed[i].MaxWait = round(t.Processed[i].MaxWait)
+	}
+	for key, r := range t.Range {
+		t.Range[key] = [2]float64{round(r[0]), round(r[1])}
+	}
 }
 
 // startSpread returns how far apart the processes started.

@@ -198,7 +198,7 @@ func TestMergeKeepsTheMedianRunWhole(t *testing.T) {
 	}
 	want := map[string][2]float64{
 		"rows_per_second": {100, 300}, "wait_max_ms": {8.25, 99}, "lost": {0, 1}, "unaccounted": {0, 0},
-		"fairness": {0.998, 0.998}, "wait_p50_ms": {1.2, 1.2}, "seconds": {40. / 300, 0.4},
+		"fairness": {0.998, 0.998}, "wait_p50_ms": {1.2, 1.2}, "seconds": {0.133, 0.4},
 	}
 	if !maps.Equal(got.Range, want) {
 		t.Errorf("range %v, want %v", got.Range, want)
@@ -240,5 +240,13 @@ func TestUnfinishedHoldIsNoWait(t *testing.T) {
 		if got := e.Wait(); got != want {
 			t.Errorf("%+v waited %s, want %s", e, got, want)
 		}
+	}
+}
+
+// Times of the largest settings fit 64 bits.
+func TestLongestTimes(t *testing.T) {
+	s := Setting{Processes: 256, Rows: 1_000_000_000, For: LongestTime, Task: LongestTime, Offered: 0.001}
+	if limit, due := s.Limit(), s.Due(1, s.Rows); limit < LongestTime || due != LongestTime {
+		t.Errorf("the limit is %s, and the last row is due at %s; want %s or more, and %s", limit, due, LongestTime, LongestTime)
 	}
 }

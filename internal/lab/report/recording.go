@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -326,27 +327,36 @@ func (l *Lane) UnmarshalJSON(b []byte) error {
 	*l = Lane{d.Process, d.PID, d.Command, d.WaitsFor, make([]Event, n)}
 	for _, length := range []int{len(c.Wants), len(c.Begun), len(c.Released), len(c.End)} {
 		if length != n {
-			return fmt.Errorf("report: lane %s has columns of %d and %d events", d.Process, n, length)
+			return d.wrong("columns of %d and %d events", n, length)
 		}
 	}
 	for _, length := range []int{len(c.First), len(c.Rows), len(c.Task), len(c.Code), len(c.Lock)} {
 		if length != 0 && length != n {
-			return fmt.Errorf("report: lane %s has columns of %d and %d events", d.Process, n, length)
+			return d.wrong("columns of %d and %d events", n, length)
 		}
 	}
 	last, next := int64(0), 0
 	for i := range l.Events {
 		e := &l.Events[i]
-		last += c.Ready[i]
+		if c.End[i] < 0 {
+			return d.wrong("event %d has no end", i)
+		}
+		var err error
+		if last, err = later(last, c.Ready[i]); err != nil {
+			return d.wrong("event %d: %w", i, err)
+		}
 		e.Ready = fromMicros(last)
 		for _, column := range []struct {
 			from int64
 			at   *time.Duration
 		}{{c.Wants[i], &e.Wants}, {c.Begun[i], &e.Begun}, {c.Released[i], &e.Released}, {c.End[i], &e.End}} {
-			if *column.at = -1; column.from >= 0 {
-				last += column.from
-				*column.at = fromMicros(last)
+			if *column.at = -1; column.from < 0 {
+				continue
 			}
+			if last, err = later(last, column.from); err != nil {
+				return d.wrong("event %d: %w", i, err)
+			}
+			*column.at = fromMicros(last)
 		}
 		e.First, e.Rows, e.Task = valueAt(c.First, i, next), valueAt(c.Rows, i, 1), fromMicros(valueAt(c.Task, i, 0))
 		e.Code, e.Lock = valueAt(c.Code, i, 0), valueAt(c.Lock, i, "")
@@ -354,15 +364,19 @@ func (l *Lane) UnmarshalJSON(b []byte) error {
 	}
 	for _, i := range c.Unfinished {
 		if i < 0 || i >= n {
-			return fmt.Errorf("report: lane %s has no event %d", d.Process, i)
+			return d.wrong("an unfinished event %d, and %d events", i, n)
 		}
 		l.Events[i].Unfinished = true
 	}
 	return nil
 }
 
+func (d laneDoc) wrong(format string, values ...any) error {
+	return &InconsistentError{"lane " + d.Process, fmt.Errorf(format, values...)}
+}
+
 func valueAt[T any](column []T, i int, missing T) T {
-	if column == nil {
+	if len(column) == 0 {
 		return missing
 	}
 	return column[i]
@@ -385,9 +399,14 @@ func (n Note) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON writes.
 func (n *Note) UnmarshalJSON(b []byte) error {
 	var d noteDoc
-	err := json.Unmarshal(b, &d)
+	if err := json.Unmarshal(b, &d); err != nil {
+		return err
+	}
+	if _, err := later(0, d.At); err != nil {
+		return &InconsistentError{"note " + strconv.Quote(d.Text), err}
+	}
 	*n = Note{fromMicros(d.At), d.Process, d.Kind, d.Text}
-	return err
+	return nil
 }
 
 type seriesDoc struct {
@@ -414,12 +433,15 @@ func (s *Series) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if len(d.At) != len(d.Values) {
-		return fmt.Errorf("report: series %s has %d times and %d values", d.Name, len(d.At), len(d.Values))
+		return &InconsistentError{"series " + d.Name, fmt.Errorf("%d times and %d values", len(d.At), len(d.Values))}
 	}
 	*s = Series{d.Name, make([]time.Duration, len(d.At)), d.Values}
 	last := int64(0)
 	for i, step := range d.At {
-		last += step
+		var err error
+		if last, err = later(last, step); err != nil {
+			return &InconsistentError{"series " + d.Name, err}
+		}
 		s.At[i] = fromMicros(last)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"turnstile/internal/screen"
 )
 
 // maxListed is how many holds the text lists if no time is asked for.
@@ -30,13 +32,13 @@ func (h laneHold) who() string {
 
 // Text writes who held which lock: the totals of each process, and the longest
 // holds. With a period it writes all holds that fall into it.
-func (r *Recording) Text(w io.Writer, paint Paint, p *Period) error {
+func (r *Recording) Text(w io.Writer, paint screen.Paint, p *Period) error {
 	var b strings.Builder
 	end := r.end()
-	fmt.Fprintf(&b, "%s, %s to %s\n", paint.Bold(r.Title), r.clock(0, "2006-01-02 15:04:05"), r.clock(end, "2006-01-02 15:04:05"))
+	b.WriteString(paint.Fit("", "", fmt.Sprintf("%s, %s to %s", paint.Bold(r.Title), r.clock(0, "2006-01-02 15:04:05"), r.clock(end, "2006-01-02 15:04:05"))))
 	for _, n := range r.Notes {
 		if n.Process == "" && (p == nil || p.contains(r.Zero.Add(n.At), r.Zero.Add(n.At))) {
-			fmt.Fprintf(&b, "%s  %s\n", r.clock(n.At, "15:04:05"), n.Text)
+			b.WriteString(paint.Fit(r.clock(n.At, "15:04:05")+"  ", "          ", n.Text))
 		}
 	}
 	var holds []laneHold
@@ -56,14 +58,14 @@ func (r *Recording) Text(w io.Writer, paint Paint, p *Period) error {
 	case len(holds) == 0:
 		b.WriteString("\nNo lock was seen.\n")
 	case p == nil:
-		writeTotals(&b, holds, end)
-		r.writeLongest(&b, holds)
+		writeTotals(&b, holds, end, paint)
+		r.writeLongest(&b, holds, paint)
 	default:
 		fmt.Fprintf(&b, "\nHolds in %s:\n", p)
-		r.listHolds(&b, holds)
+		r.listHolds(&b, holds, paint)
 	}
 	if d := r.Dropped; d != nil {
-		b.WriteString("\n" + paint.wrap("", "", fmt.Sprintf("Of %s events the recording has all that ended in the first %s, and of the later ones the %s with the longest waits.",
+		b.WriteString("\n" + paint.Wrap("", "", fmt.Sprintf("Of %s events the recording has all that ended in the first %s, and of the later ones the %s with the longest waits.",
 			thousands(d.Events), roundTime(d.Until), thousands(d.Waits))))
 	}
 	_, err := io.WriteString(w, b.String())
@@ -75,7 +77,7 @@ func (r *Recording) clock(at time.Duration, layout string) string {
 	return r.Zero.Add(at).Local().Format(layout)
 }
 
-func writeTotals(b *strings.Builder, holds []laneHold, whole time.Duration) {
+func writeTotals(b *strings.Builder, holds []laneHold, whole time.Duration, paint screen.Paint) {
 	type total struct {
 		name         string
 		lock         string
@@ -97,15 +99,20 @@ func writeTotals(b *strings.Builder, holds []laneHold, whole time.Duration) {
 	}
 	slices.SortStableFunc(totals, func(a, b total) int { return cmp.Compare(b.sum, a.sum) })
 	b.WriteString("\n")
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  lock\tof the time\tholds\tlongest\tprocess\n")
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "lock\tof the time\tholds\tlongest\tprocess\n")
 	for _, o := range totals[:min(maxListed, len(totals))] {
-		fmt.Fprintf(t, "  %s\t%.1f %%\t%d\t%s\t%s\n", o.lock, 100*o.sum.Seconds()/max(whole.Seconds(), 1e-9), o.holds, holdLength(o.longest), o.name)
+		fmt.Fprintf(t, "%s\t%.1f %%\t%d\t%s\t%s\n", o.lock, 100*o.sum.Seconds()/max(whole.Seconds(), 1e-9), o.holds, holdLength(o.longest), o.name)
 	}
 	t.Flush() // into a strings.Builder, which takes everything
+	last := strings.Repeat(" ", 2+strings.Index(table.String(), "process"))
+	for row := range strings.Lines(table.String()) {
+		b.WriteString(paint.Fit("  ", last, strings.TrimSuffix(row, "\n")))
+	}
 }
 
-func (r *Recording) writeLongest(b *strings.Builder, holds []laneHold) {
+func (r *Recording) writeLongest(b *strings.Builder, holds []laneHold, paint screen.Paint) {
 	title := "All holds"
 	if len(holds) > maxListed {
 		slices.SortStableFunc(holds, func(a, b laneHold) int { return cmp.Compare(b.Held(), a.Held()) })
@@ -113,11 +120,11 @@ func (r *Recording) writeLongest(b *strings.Builder, holds []laneHold) {
 		title = fmt.Sprintf("The %d longest holds", maxListed)
 	}
 	fmt.Fprintf(b, "\n%s, in order of time:\n", title)
-	r.listHolds(b, holds)
+	r.listHolds(b, holds, paint)
 }
 
 // listHolds lists holds in order of time, each with what was noted about it.
-func (r *Recording) listHolds(b *strings.Builder, holds []laneHold) {
+func (r *Recording) listHolds(b *strings.Builder, holds []laneHold, paint screen.Paint) {
 	slices.SortStableFunc(holds, func(a, b laneHold) int { return cmp.Compare(a.Begun, b.Begun) })
 	day := ""
 	for _, h := range holds {
@@ -130,10 +137,10 @@ func (r *Recording) listHolds(b *strings.Builder, holds []laneHold) {
 		if h.Unfinished {
 			length += " or more"
 		}
-		fmt.Fprintf(b, "  %s  %s %s: %s\n", r.clock(from, "15:04:05.000"), h.Lock, length, h.who())
+		b.WriteString(paint.Fit("  "+r.clock(from, "15:04:05.000")+"  ", "                ", fmt.Sprintf("%s %s: %s", h.Lock, length, h.who())))
 		for _, n := range r.Notes {
 			if n.Process == h.lane.Process && n.Kind != "alert" && n.At >= from && n.At <= to+time.Second {
-				fmt.Fprintf(b, "                %s\n", n.Text)
+				b.WriteString(paint.Fit("                ", "                  ", n.Text))
 			}
 		}
 	}

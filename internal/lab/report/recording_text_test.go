@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"turnstile/internal/screen"
 )
 
 // night is a recording of watch from 22:00 to 06:00.
@@ -62,7 +64,7 @@ func TestRecordingHolds(t *testing.T) {
 				p = &parsed
 			}
 			var b strings.Builder
-			if err := read.Text(&b, Paint{}, p); err != nil {
+			if err := read.Text(&b, screen.Paint{}, p); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, name+".txt", []byte(b.String()))
@@ -80,7 +82,7 @@ func TestRecordingHoldsListsTheLongest(t *testing.T) {
 		lane.Events = append(lane.Events, Event{Ready: from, Wants: from, Begun: from, Released: to, End: to, Lock: "reserved"})
 	}
 	var b strings.Builder
-	if err := r.Text(&b, Paint{}, nil); err != nil {
+	if err := r.Text(&b, screen.Paint{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(b.String(), "reserved for "); n != maxListed-1 || !strings.Contains(b.String(), "The 30 longest holds") || strings.Contains(b.String(), "for 7.0 s") {

@@ -10,10 +10,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"turnstile/internal/screen"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -42,7 +45,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestGoldenReports(t *testing.T) {
 	r := fixedReport()
 	for name, write := range map[string]func(io.Writer) error{
-		"report.txt":  func(w io.Writer) error { return r.Text(w, Paint{}) },
+		"report.txt":  func(w io.Writer) error { return r.Text(w, screen.Paint{}) },
 		"report.json": r.JSON,
 		"report.md":   r.Markdown,
 		"report.csv":  r.CSV,
@@ -60,24 +63,30 @@ func TestGoldenReports(t *testing.T) {
 func TestTextFitsTheTerminal(t *testing.T) {
 	r := fixedReport()
 	var plain, coloured bytes.Buffer
-	for _, columns := range []int{0, 120, 100, 80, 70} {
+	for _, columns := range []int{0, 120, 100, 80, 70, 60} {
 		plain.Reset()
-		if err := r.Text(&plain, Paint{Columns: columns}); err != nil {
+		if err := r.Text(&plain, screen.Paint{Columns: columns}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(plain.String()) {
-			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > (Paint{Columns: columns}).Width() {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > (screen.Paint{Columns: columns}).Width() {
 				t.Errorf("%d columns: a line of %d: %s", columns, n, line)
 			}
 		}
-		if got := strings.Contains(plain.String(), "not shown"); got != (columns == 80 || columns == 70) {
+		if got := strings.Contains(plain.String(), "not shown"); got != (columns > 0 && columns <= 80) {
 			t.Errorf("%d columns: says that columns are not shown: %t", columns, got)
+		}
+		head := regexp.MustCompile(`(?m)^  strategy .*`).FindString(plain.String())
+		for column, explained := range map[string]string{"wait p50 ms": "p50: half", "BUSY": "BUSY: SQLITE", "rows/process": "rows/process: fewest", "Jain": "Jain: 1 all"} {
+			if strings.Contains(head, column) != strings.Contains(strings.Join(strings.Fields(plain.String()), " "), explained) {
+				t.Errorf("%d columns: %q is shown or explained, not both:\n%s", columns, column, plain.String())
+			}
 		}
 	}
 	if strings.Contains(plain.String(), "\x1b") {
 		t.Error("colour where none was asked for")
 	}
-	if err := r.Text(&coloured, Paint{Colour: true}); err != nil {
+	if err := r.Text(&coloured, screen.Paint{Colour: true}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(coloured.String(), "\x1b[31m✗") {
@@ -149,7 +158,7 @@ func TestSavedResultIsReportedAgain(t *testing.T) {
 	}
 	r.Command, r.MoreFindings = fixedCommand, fixedReport().MoreFindings
 	for name, write := range map[string]func(io.Writer) error{
-		"report.txt":  func(w io.Writer) error { return r.Text(w, Paint{}) },
+		"report.txt":  func(w io.Writer) error { return r.Text(w, screen.Paint{}) },
 		"report.json": r.JSON,
 		"report.md":   r.Markdown,
 		"report.csv":  r.CSV,
@@ -164,7 +173,7 @@ func TestSavedResultIsReportedAgain(t *testing.T) {
 
 func TestResultOfAnotherVersionIsRefused(t *testing.T) {
 	for _, document := range []string{
-		`{"trials": []}`, `{"version": 2, "trials": []}`, `{"version": 1, "trials": [{"recording": {"version": 2}}]}`, `{"version": 2, "lanes": []}`,
+		`{"trials": []}`, `{"version": 2, "trials": []}`, `{"version": 1, "trials": [{"processes": 1, "recording": {"version": 2}}]}`, `{"version": 2, "lanes": []}`,
 	} {
 		_, _, err := Read(strings.NewReader(document))
 		if _, ok := errors.AsType[*VersionError](err); !ok {
@@ -179,21 +188,72 @@ func TestResultOfAnotherVersionIsRefused(t *testing.T) {
 	}
 }
 
+// TestReadRounds: a result of another program may have more digits than contention keeps.
+func TestReadRounds(t *testing.T) {
+	r, _, err := Read(strings.NewReader(`{"version": 1, "trials": [{"processes": 1, "rows_per_second": 1.23456, "range": {"seconds": [0.12345, 2]}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Trials[0]; got.Rate != 1.235 || got.Range["seconds"] != [2]float64{0.123, 2} {
+		t.Errorf("%v rows/s, range %v; want three decimals", got.Rate, got.Range)
+	}
+}
+
+// TestInconsistentResultIsRefused: with the place, and what is wrong there.
+func TestInconsistentResultIsRefused(t *testing.T) {
+	trial := func(keys string) string {
+		return `{"version": 1, "trials": [{"strategy": "wal", "processes": 2, ` + keys + `}]}`
+	}
+	lane := func(columns string) string {
+		return `{"version": 1, "lanes": [{"process": "P1", "events": {` + columns + `}}]}`
+	}
+	for document, want := range map[string]string{
+		trial(`"processes": 0`):                `trial 1 (wal): processes is 0`,
+		trial(`"for_ms": -1`):                  `trial 1 (wal): for_ms is -1`,
+		trial(`"task_ms": 1e18`):               `trial 1 (wal): task_ms is 1e+18`,
+		trial(`"offered_rows_per_second": -5`): `trial 1 (wal): offered_rows_per_second is -5`,
+		trial(`"wait_ms": {"p99": 1}`):         `trial 1 (wal): wait_ms has percentiles and no max`,
+		trial(`"wait_ms": {"max": 600}`):       `trial 1 (wal): wait_ms has a max, and process_results has no process`,
+		trial(`"per_process": {"max": 20}`):    `trial 1 (wal): per_process is 0 to 20, and the rows in process_results are 0 to 0`,
+		trial(`"errors": {"busy": 1}`):         `errors: "busy" is no result code of SQLite`,
+		lane(`"ready": [-5]`):                  `lane P1: columns of 1 and 0 events`,
+		lane(`"ready": [-5], "wants": [0], "begun": [0], "released": [0], "end": [0]`):                  `lane P1: event 0: 0 µs and -5 more is no time of a run`,
+		lane(`"ready": [0], "wants": [0], "begun": [0], "released": [0], "end": [-1]`):                  `lane P1: event 0 has no end`,
+		lane(`"ready": [0], "wants": [0], "begun": [9223372036854775807], "released": [0], "end": [0]`): `lane P1: event 0: 0 µs and 9223372036854775807 more is no time of a run`,
+		`{"version": 1, "lanes": [], "series": [{"name": "wal_bytes", "at": [-1], "values": [0]}]}`:     `series wal_bytes: 0 µs and -1 more is no time of a run`,
+		`{"version": 1, "lanes": [], "notes": [{"at": -1, "text": "a gap"}]}`:                           `note "a gap": 0 µs and -1 more is no time of a run`,
+	} {
+		_, _, err := Read(strings.NewReader(document))
+		if e, ok := errors.AsType[*InconsistentError](err); !ok || e.Error() != want {
+			t.Errorf("%s: %v; want %s", document, err, want)
+		}
+	}
+}
+
 // TestRecordingText: who held the lock, and when, by the wall clock.
 func TestRecordingText(t *testing.T) {
 	defer func(local *time.Location) { time.Local = local }(time.Local)
 	time.Local = time.UTC
 	var b bytes.Buffer
 	r := fixedRecording()
-	if err := r.Text(&b, Paint{}, nil); err != nil {
+	if err := r.Text(&b, screen.Paint{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "recording.txt", b.Bytes())
+	b.Reset()
+	if err := r.Text(&b, screen.Paint{Columns: 60}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
+			t.Errorf("a line of %d columns: %s", n, line)
+		}
+	}
 }
 
 // TestManualHasRoomForEveryName: a long name widens the column.
 func TestManualHasRoomForEveryName(t *testing.T) {
-	got := describe([]Strategy{{Name: "x", Does: "one", Where: "here"}, {Name: "a-name-of-more-than-twelve-letters", Does: "two", Where: "there"}})
+	got := describe([]Strategy{{Name: "x", Does: "one", Where: "here"}, {Name: "a-name-of-more-than-twelve-letters", Does: "two", Where: "there"}}, 80)
 	for line := range strings.Lines(got) {
 		if i := strings.IndexAny(line, "ot"); strings.HasPrefix(line, "  x") && i != 38 {
 			t.Errorf("the columns do not line up:\n%s", got)
@@ -222,7 +282,7 @@ func TestInterruptedTrialSaysWhatWasAsked(t *testing.T) {
 		t.Errorf("max wait %v ms, want that of P2", *trial.Wait.Max)
 	}
 	var b bytes.Buffer
-	if err := (Report{Trials: []Trial{trial}, Interrupted: true}).Text(&b, Paint{}); err != nil {
+	if err := (Report{Trials: []Trial{trial}, Interrupted: true}).Text(&b, screen.Paint{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"1/6", "P1 row 2    had held the lock for 0.20 s when the run was interrupted", "P2 row 1    had waited 0.50 s for the lock when"} {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"turnstile/internal/screen"
 )
 
 // Strategy describes one way for many processes to get their rows into one
@@ -93,9 +95,6 @@ var strategies = []Strategy{
 	},
 }
 
-// Strategies returns all strategies, the simplest first.
-func Strategies() []Strategy { return slices.Clone(strategies) }
-
 // Names returns the names of all strategies.
 func Names() []string {
 	var names []string
@@ -122,17 +121,18 @@ func rank(name string) int {
 	return slices.IndexFunc(strategies, func(s Strategy) bool { return s.Name == name })
 }
 
-// Manual describes every strategy in two lines.
-func Manual() string { return describe(strategies) }
+// Manual describes every strategy, in lines of at most so many columns.
+func Manual(columns int) string { return describe(strategies, columns) }
 
-func describe(list []Strategy) string {
+func describe(list []Strategy, columns int) string {
 	wide := 0
 	for _, s := range list {
 		wide = max(wide, len(s.Name))
 	}
 	var b strings.Builder
 	for _, s := range list {
-		fmt.Fprintf(&b, "  %-*s  %s;\n  %-*s  the task runs %s\n", wide, s.Name, s.Does, wide, "", s.Where)
+		rest := strings.Repeat(" ", wide+4)
+		b.WriteString(screen.Wrap(columns, fmt.Sprintf("  %-*s  ", wide, s.Name), rest, s.Does+"; the task runs "+s.Where))
 	}
 	return b.String()
 }

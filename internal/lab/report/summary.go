@@ -30,7 +30,7 @@ func (r Report) Summary() Summary {
 		s.Trials[i].Recording = nil
 		s.Captions = append(s.Captions, caption(t))
 	}
-	if a, ok := Recommend(r.Trials); ok {
+	if a, ok := recommend(r.Trials); ok {
 		s.Recommendation, s.Check = a.Text, r.checkCommand(a)
 	}
 	return s

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"turnstile/internal/screen"
+
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -51,46 +53,49 @@ func (r Report) Recordings() []*Recording {
 const shownFindings = 6
 
 // Text writes the report for a person.
-func (r Report) Text(w io.Writer, p Paint) error {
+func (r Report) Text(w io.Writer, p screen.Paint) error {
 	var b strings.Builder
 	first, rest := r.splitIntroduction()
 	if len(first) > 0 {
 		b.WriteString(heading(p, "Introduction: three processes, one database file"))
-		b.WriteString(p.wrap("  ", "  ", "Each of three processes writes two rows, all at the same time. For each row a process connects and "+
+		b.WriteString(p.Wrap("  ", "  ", "Each of three processes writes two rows, all at the same time. For each row a process connects and "+
 			"runs BEGIN, INSERT, a task (the work behind the row) and COMMIT."))
 		for _, t := range first {
 			b.WriteString("\n" + describeIntroduction(t, p))
 		}
 	}
 	groups := groupBySize(rest)
+	hidden := len(narrowing)
 	for _, g := range groups {
 		b.WriteString(heading(p, capitalize(g.Setting.Size())))
 		if line := conditions(g); line != "" {
-			b.WriteString(p.wrap("  ", "  ", line) + "\n")
+			b.WriteString(p.Wrap("  ", "  ", line) + "\n")
 		}
-		b.WriteString(indent(textTable(g.trials, p)))
+		table, left := textTable(g.trials, p)
+		hidden = min(hidden, left)
+		b.WriteString(indent(table))
 		for _, t := range g.trials {
 			b.WriteString(details(t, p, len(rest)))
 		}
 	}
 	if len(rest) > 0 {
-		b.WriteString("\n" + tableLegend(rest, p))
+		b.WriteString("\n" + tableLegend(rest, narrowing[:hidden], p))
 	}
 	b.WriteString(sweepTables(groups, p))
 	if r.Interrupted {
 		b.WriteString("\n" + p.Red("Interrupted: this is what was measured until then.") + "\n")
 	}
 	b.WriteString(r.findingsText(p))
-	if a, ok := Recommend(r.Trials); ok {
+	if a, ok := recommend(r.Trials); ok {
 		b.WriteString(heading(p, "Recommendation"))
-		b.WriteString(p.wrap("  ", "  ", a.Text))
+		b.WriteString(p.Wrap("  ", "  ", a.Text))
 		b.WriteString("\n" + commandLines(r.checkCommand(a), p))
 	}
 	if r.AboutLine != "" {
-		b.WriteString("\n" + p.wrap("", "", r.AboutLine))
+		b.WriteString("\n" + p.Wrap("", "", r.AboutLine))
 	}
 	if r.Warning != "" {
-		b.WriteString(p.wrap("", "", p.Red("Warning: ")+r.Warning))
+		b.WriteString(p.Wrap("", "", p.Red("Warning: ")+r.Warning))
 	}
 	_, err := io.WriteString(w, strings.TrimLeft(b.String(), "\n"))
 	return err
@@ -109,7 +114,7 @@ func (r Report) splitIntroduction() (first, rest []Trial) {
 	return first, rest
 }
 
-func (r Report) findingsText(p Paint) string {
+func (r Report) findingsText(p screen.Paint) string {
 	all := Findings(r.Trials)
 	if len(all) == 0 {
 		return ""
@@ -121,21 +126,21 @@ func (r Report) findingsText(p Paint) string {
 	var b strings.Builder
 	b.WriteString(heading(p, "What this run shows"))
 	for _, s := range shown {
-		b.WriteString(p.wrap("  - ", "    ", s))
+		b.WriteString(p.Wrap("  - ", "    ", s))
 	}
 	if more := len(all) - len(shown); more > 0 {
-		b.WriteString(p.wrap("    ", "    ", p.Faint(fmt.Sprintf("and %d more: %s", more, r.MoreFindings))))
+		b.WriteString(p.Wrap("  - ", "    ", p.Faint(fmt.Sprintf("%d more: %s", more, r.MoreFindings))))
 	}
 	return b.String()
 }
 
 // describeIntroduction tells one of the introduction's two trials row by row.
-func describeIntroduction(t Trial, p Paint) string {
+func describeIntroduction(t Trial, p screen.Paint) string {
 	what := "No task: each transaction is over in a moment."
 	if t.Task > 0 {
 		what = fmt.Sprintf("A task of %s inside the transaction, and a busy timeout of %s.", exactTime(t.Task), exactTime(t.BusyTimeout))
 	}
-	b := p.wrap("  ", "  ", p.Bold(what))
+	b := p.Wrap("  ", "  ", p.Bold(what))
 	if t.Stored == t.Asked {
 		return b + fmt.Sprintf("  All %d of %d rows are stored, after %s.\n", t.Stored, t.Asked, roundSeconds(valueOf(t.Seconds)))
 	}
@@ -144,7 +149,7 @@ func describeIntroduction(t Trial, p Paint) string {
 }
 
 // details follow the table where a trial has more to tell.
-func details(t Trial, p Paint, trials int) string {
+func details(t Trial, p screen.Paint, trials int) string {
 	if trials > 4 || t.Asked > 24 || t.shown() == nil {
 		return busySummary(t, p)
 	}
@@ -181,22 +186,21 @@ func newTextTable() table.Writer {
 var narrowing = []string{"wait p50 ms", "Jain", "rows/process", "BUSY"}
 
 // textTable shows the trials. Columns that do not fit the width are left out, and named.
-func textTable(trials []Trial, p Paint) string {
-	var left []string
+// It returns how many of narrowing these are.
+func textTable(trials []Trial, p screen.Paint) (table string, left int) {
 	for n := 0; ; n++ {
-		left = narrowing[:n]
-		rendered := renderTable(trials, left, p)
+		rendered := renderTable(trials, narrowing[:n], p)
 		if n < len(narrowing) && text.LongestLineLen(rendered)+2 > p.Width() {
 			continue
 		}
 		if n > 0 {
-			rendered += "\n" + strings.TrimSuffix(p.narrower(2).wrap("", "", "not shown for want of space: "+joinNames(left)+"; a wider terminal shows all"), "\n")
+			rendered += "\n" + strings.TrimSuffix(p.Narrower(2).Wrap("", "", "not shown for want of space: "+joinNames(narrowing[:n])+"; a wider terminal shows all"), "\n")
 		}
-		return rendered + "\n" + repeatLines(trials, p)
+		return rendered + "\n" + repeatLines(trials, p), n
 	}
 }
 
-func renderTable(trials []Trial, without []string, p Paint) string {
+func renderTable(trials []Trial, without []string, p screen.Paint) string {
 	w := newTextTable()
 	columns := []string{"strategy", "stored/asked", "BUSY", "rows/s", "wait p50 ms", "max wait ms", "rows/process", "Jain"}
 	row := func(cells ...string) (kept table.Row) {
@@ -226,8 +230,9 @@ func renderTable(trials []Trial, without []string, p Paint) string {
 	return strings.TrimRight(w.Render(), " ")
 }
 
-// tableLegend explains the columns of the tables above it, with an example.
-func tableLegend(trials []Trial, p Paint) string {
+// tableLegend explains the columns of the tables above it, with an example, but for
+// those that no table shows.
+func tableLegend(trials []Trial, hidden []string, p screen.Paint) string {
 	moment := "when the first one was done"
 	if trials[0].For > 0 {
 		moment = "at the end"
@@ -236,10 +241,19 @@ func tableLegend(trials []Trial, p Paint) string {
 	if slices.ContainsFunc(trials, func(t Trial) bool { return Find(t.Strategy).Queue == FromQueue }) {
 		shared = " (consumers share one queue, so a process may store more than its part)"
 	}
+	words := []string{"wait: from ready to commit or failure, less the task; for example ready at 0, a task of 20 ms, commit at 100 ms: 80 ms."}
+	for _, e := range []struct{ column, text string }{
+		{"wait p50 ms", "p50: half of all rows waited less."},
+		{"BUSY", "BUSY: SQLITE_BUSY errors."},
+		{"rows/process", "rows/process: fewest-most " + moment + shared + "."},
+		{"Jain", "Jain: 1 all got the same, 1/n one got all."},
+	} {
+		if !slices.Contains(hidden, e.column) {
+			words = append(words, e.text)
+		}
+	}
 	var b strings.Builder
-	for line := range strings.Lines(p.wrap("  ", "  ", "wait: from ready to commit or failure, less the task; for example ready at 0, a task of 20 ms, "+
-		"commit at 100 ms: 80 ms. p50: half of all rows waited less. BUSY: SQLITE_BUSY errors. "+
-		"rows/process: fewest-most "+moment+shared+". Jain: 1 all got the same, 1/n one got all.")) {
+	for line := range strings.Lines(p.Wrap("  ", "  ", strings.Join(words, " "))) {
 		b.WriteString(p.Faint(strings.TrimSuffix(line, "\n")) + "\n")
 	}
 	return b.String()
@@ -255,7 +269,7 @@ func alignRight(from, to int) []table.ColumnConfig {
 }
 
 // repeatLines say how far the repeats of each trial differ.
-func repeatLines(trials []Trial, p Paint) string {
+func repeatLines(trials []Trial, p screen.Paint) string {
 	var b strings.Builder
 	for _, t := range trials {
 		r, ok := t.Range["rows_per_second"]
@@ -263,7 +277,7 @@ func repeatLines(trials []Trial, p Paint) string {
 			continue
 		}
 		wait := t.Range["wait_max_ms"]
-		b.WriteString(p.narrower(2).wrap(fmt.Sprintf("%-12s ", t.Strategy), strings.Repeat(" ", 13), fmt.Sprintf(
+		b.WriteString(p.Narrower(2).Wrap(fmt.Sprintf("%-12s ", t.Strategy), strings.Repeat(" ", 13), fmt.Sprintf(
 			"%d runs: %s to %s rows/s, max wait %s to %s; the table has the median run",
 			t.Repeat, figure(r[0]), figure(r[1]), roundMillis(wait[0]), roundMillis(wait[1]))))
 	}
@@ -275,7 +289,7 @@ func repeatLines(trials []Trial, p Paint) string {
 
 // sweepTables show rows/s and max wait by strategy and number of processes: a
 // pair of tables for each task that was tried with several numbers.
-func sweepTables(groups []group, p Paint) string {
+func sweepTables(groups []group, p screen.Paint) string {
 	var b strings.Builder
 	var tasks []time.Duration
 	byTask := map[time.Duration][]group{}
@@ -328,7 +342,7 @@ func sweepTable(title string, groups []group, cell func(Trial) string) string {
 }
 
 // commandLines shows what to type, broken where it is too long.
-func commandLines(command string, p Paint) string {
+func commandLines(command string, p screen.Paint) string {
 	flags := strings.Split(command, " --") // each with its value
 	lines := flags[:1]
 	for _, f := range flags[1:] {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"turnstile/internal/screen"
 )
 
 const (
@@ -36,7 +38,7 @@ func (t Trial) shown() []Lane {
 
 // timeline draws for each process when it waited, held the lock, or worked
 // without it.
-func timeline(t Trial, p Paint) string {
+func timeline(t Trial, p screen.Paint) string {
 	var end time.Duration
 	for _, lane := range t.shown() {
 		for _, e := range lane.Events {
@@ -47,7 +49,7 @@ func timeline(t Trial, p Paint) string {
 		return ""
 	}
 	columns := p.Width() - timelineMargin
-	column := func(at time.Duration) int { return int(int64(at) * int64(columns-1) / int64(end)) }
+	column := func(at time.Duration) int { return int(float64(at) / float64(end) * float64(columns-1)) }
 	var b strings.Builder
 	b.WriteString("          " + ruler(end, columns, column) + "\n")
 	drawn := map[rune]bool{}
@@ -116,7 +118,7 @@ func roundStep(least time.Duration) time.Duration {
 	}
 }
 
-func timelineLegend(t Trial, drawn map[rune]bool, p Paint) string {
+func timelineLegend(t Trial, drawn map[rune]bool, p screen.Paint) string {
 	waits := map[string]string{
 		WaitsForLock: "waits for the lock", WaitsForTurn: "waits for its turn",
 		WaitsForQueue: "waits for the queue", WaitsForCommit: "waits for the commit",
@@ -127,15 +129,15 @@ func timelineLegend(t Trial, drawn map[rune]bool, p Paint) string {
 		text string
 	}{{taskMark, "works"}, {waitMark, waits}, {holdMark, "holds the lock"}, {errorMark, "SQLITE_BUSY or another error"}} {
 		if drawn[mark.sign] {
-			entries = append(entries, strings.ReplaceAll(string(mark.sign)+" "+mark.text, " ", "\x00")) // not broken
+			entries = append(entries, strings.ReplaceAll(string(mark.sign)+" "+mark.text, " ", screen.Space))
 		}
 	}
 	margin := strings.Repeat(" ", 10)
-	return p.wrap(margin, margin, p.Faint(strings.Join(entries, "\x00\x00 ")))
+	return p.Wrap(margin, margin, p.Faint(strings.Join(entries, screen.Space+screen.Space+" ")))
 }
 
 // eventSentences tells the end of every row of every process.
-func eventSentences(t Trial, p Paint) string {
+func eventSentences(t Trial, p screen.Paint) string {
 	var b strings.Builder
 	for _, lane := range t.shown() {
 		if lane.Process == WriterName {
@@ -143,13 +145,13 @@ func eventSentences(t Trial, p Paint) string {
 		}
 		for _, e := range lane.Events {
 			row := fmt.Sprintf("%s row %d", lane.Process, e.First+1)
-			b.WriteString(p.wrap(fmt.Sprintf("  %-12s", row), strings.Repeat(" ", 14), eventSentence(t, lane.Process, e, p)))
+			b.WriteString(p.Wrap(fmt.Sprintf("  %-12s", row), strings.Repeat(" ", 14), eventSentence(t, lane.Process, e, p)))
 		}
 	}
 	return b.String() + observedHolders(t, p)
 }
 
-func eventSentence(t Trial, process string, e Event, p Paint) string {
+func eventSentence(t Trial, process string, e Event, p screen.Paint) string {
 	queue := Find(t.Strategy).Queue
 	row := e.First + 1
 	switch {
@@ -192,7 +194,7 @@ func unfinishedSentence(t Trial, e Event) string {
 
 // observedHolders says what the lock observer saw while processes waited: who
 // held which lock, and how often.
-func observedHolders(t Trial, p Paint) string {
+func observedHolders(t Trial, p screen.Paint) string {
 	var who []string
 	n := map[string]int{}
 	for _, b := range t.Busy {
@@ -212,12 +214,12 @@ func observedHolders(t Trial, p Paint) string {
 	for _, s := range who[:min(3, len(who))] {
 		parts = append(parts, fmt.Sprintf("%s in %d of %d waits", s, n[s], len(t.Busy)))
 	}
-	return p.wrap("  ", "  ", "The holder that the operating system's table of locks showed: "+joinNames(parts)+".")
+	return p.Wrap("  ", "  ", "The holder that the operating system's table of locks showed: "+joinNames(parts)+".")
 }
 
 // busySummary sums up the SQLITE_BUSY errors of a trial that is too large to be
 // told row by row: for each process how many, and its longest wait.
-func busySummary(t Trial, p Paint) string {
+func busySummary(t Trial, p screen.Paint) string {
 	const most = 8
 	var lines []string
 	for _, r := range t.Processed {
@@ -226,7 +228,7 @@ func busySummary(t Trial, p Paint) string {
 			continue
 		}
 		b := t.Busy[i]
-		lines = append(lines, p.wrap(fmt.Sprintf("  %-5s", r.Process), "       ", fmt.Sprintf("%s; row %d waited %s%s",
+		lines = append(lines, p.Wrap(fmt.Sprintf("  %-5s", r.Process), "       ", fmt.Sprintf("%s; row %d waited %s%s",
 			occurrences(r.Busy), b.Row, roundTime(b.Waited), heldMeanwhile(b))))
 	}
 	if len(lines) == 0 {

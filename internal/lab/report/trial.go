@@ -40,14 +40,15 @@ func (s Setting) Limit() time.Duration {
 	if s.Deadline > 0 {
 		return s.Deadline
 	}
-	return s.For + time.Duration(s.Processes*s.Rows)*s.Task + time.Minute
+	tasks := float64(s.Processes) * float64(s.Rows) * float64(s.Task)
+	return s.For + time.Duration(min(tasks, float64(LongestTime))) + time.Minute
 }
 
 // Due returns when the n-th row of a process, counted from 0, is offered. The
 // processes take turns.
 func (s Setting) Due(process, n int) time.Duration {
 	turn := float64(n*s.Processes + process - 1)
-	return time.Duration(turn / s.Offered * float64(time.Second))
+	return time.Duration(min(turn/s.Offered*float64(time.Second), float64(LongestTime)))
 }
 
 // Timeout returns the busy timeout that the strategy uses.
@@ -58,18 +59,29 @@ func (s Setting) Timeout() time.Duration {
 	return s.BusyTimeout
 }
 
-// String names a setting by strategy and size.
-func (s Setting) String() string { return s.Strategy + ", " + s.Size() }
+// String names a setting by strategy and size. Consumers of one queue share its rows.
+func (s Setting) String() string {
+	rows := s.rows()
+	if Find(s.Strategy).Queue == FromQueue && s.For == 0 && s.Processes > 1 {
+		rows = count(s.Processes*s.Rows, "row", "rows") + " shared"
+	}
+	return s.Strategy + ", " + s.size(rows)
+}
 
 // Size describes everything of a setting that strategies are compared at.
-func (s Setting) Size() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, ", count(s.Processes, "process", "processes"))
+func (s Setting) Size() string { return s.size(s.rows()) }
+
+// rows says what each process has to do.
+func (s Setting) rows() string {
 	if s.For > 0 {
-		fmt.Fprintf(&b, "for %s", exactTime(s.For))
-	} else {
-		fmt.Fprintf(&b, "%s each", count(s.Rows, "row", "rows"))
+		return "for " + exactTime(s.For)
 	}
+	return count(s.Rows, "row", "rows") + " each"
+}
+
+func (s Setting) size(rows string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s", count(s.Processes, "process", "processes"), rows)
 	if s.Task == 0 {
 		b.WriteString(", no task")
 	} else {

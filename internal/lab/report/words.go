@@ -3,12 +3,12 @@ package report
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/text"
+
+	"turnstile/internal/screen"
 )
 
 func thousands(n int) string { return humanize.Comma(int64(n)) }
@@ -94,33 +94,6 @@ func valueOf(f *float64) float64 {
 
 func capitalize(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// narrower leaves columns for an indent.
-func (p Paint) narrower(columns int) Paint { return Paint{p.Colour, p.Width() - columns} }
-
-// wrap breaks a text at words into lines below the width: the first after one
-// indent, the others after another of the same length. A number and its unit
-// stay on one line.
-func (p Paint) wrap(first, rest, s string) string {
-	var b strings.Builder
-	line, indented := first, true
-	s = numberAndUnit.ReplaceAllString(s, "$1\x00$2")
-	for word := range strings.FieldsSeq(s) {
-		word = strings.ReplaceAll(word, "\x00", " ")
-		if !indented && text.StringWidthWithoutEscSequences(line)+1+text.StringWidthWithoutEscSequences(word) > p.Width() {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line, indented = rest, true
-		}
-		if !indented {
-			line += " "
-		}
-		line, indented = line+word, false
-	}
-	b.WriteString(line + "\n")
-	return b.String()
-}
-
-var numberAndUnit = regexp.MustCompile(`(\d) (ms|s|%|rows/s)\b`)
-
 // indent indents every line by two columns, and trims blanks from their ends.
 func indent(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
@@ -133,49 +106,4 @@ func indent(s string) string {
 // isBusy says whether a code is SQLITE_BUSY or an extended code of its family.
 func isBusy(code int) bool { return code&0xff == 5 }
 
-// Paint is how text is written for a person: with ANSI codes or without, in so many
-// columns.
-type Paint struct {
-	Colour  bool
-	Columns int // 0 means 100; more are not used, because long lines are hard to read
-}
-
-const (
-	maxWidth = 100
-	minWidth = 60
-)
-
-// Width returns the columns to write in.
-func (p Paint) Width() int {
-	if p.Columns == 0 {
-		return maxWidth
-	}
-	return max(minWidth, min(maxWidth, p.Columns))
-}
-
-// Bold marks headings.
-func (p Paint) Bold(s string) string { return p.code("1", s) }
-
-// Faint marks remarks.
-func (p Paint) Faint(s string) string { return p.code("2", s) }
-
-// Underline marks the heads of columns.
-func (p Paint) Underline(s string) string { return p.code("4", s) }
-
-// Red marks what failed or blocks others.
-func (p Paint) Red(s string) string { return p.code("31", s) }
-
-// Green marks what is well.
-func (p Paint) Green(s string) string { return p.code("32", s) }
-
-// Yellow marks what may become a problem.
-func (p Paint) Yellow(s string) string { return p.code("33", s) }
-
-func (p Paint) code(code, s string) string {
-	if !p.Colour || s == "" {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func heading(p Paint, s string) string { return "\n" + p.Bold(s) + "\n\n" }
+func heading(p screen.Paint, s string) string { return "\n" + p.Bold(s) + "\n\n" }

@@ -8,23 +8,26 @@ package webtest
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 )
 
 const (
-	pageLimit = time.Minute // for all that a test does with a page
-	waitLimit = 15 * time.Second
+	pageLimit = 5 * time.Minute // for all that a test does with a page
+	waitLimit = time.Minute
 	waitEvery = 20 * time.Millisecond
 )
 
@@ -56,9 +59,23 @@ type Page struct {
 	ignored bool
 }
 
-// Open opens a URL, 1280 x 900 pixels large, light, in a tab without cookies and
-// storage of others. When the test ends, it fails if the page has written
-// warnings or errors to the console that [Page.Console] did not return.
+// A tab shows one page after the other: to open one costs a second of CPU time. Pages
+// use neither cookies nor storage.
+type tab struct {
+	ctx   context.Context
+	close context.CancelFunc
+	page  atomic.Pointer[Page] // the one that it shows
+}
+
+// tabs are those that show nothing.
+var tabs struct {
+	sync.Mutex
+	free []*tab
+}
+
+// Open opens a URL, 1280 x 900 pixels large, light. When the test ends, it fails if
+// the page has written warnings or errors to the console that [Page.Console] did not
+// return.
 //
 // Without Chromium the test is skipped; with CI=true it fails.
 func Open(t testing.TB, url string) *Page {
@@ -68,37 +85,21 @@ func Open(t testing.TB, url string) *Page {
 	return p
 }
 
-// NewPage opens an empty tab.
+// NewPage opens an empty page.
 func NewPage(t testing.TB) *Page {
 	t.Helper()
 	needBrowser(t)
-	tab, closeTab := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
-	p := &Page{t: t}
-	if err := chromedp.Do(tab); err != nil { // opens it; without a deadline, which would end the browser with the tab
-		closeTab()
+	shown, err := freeTab()
+	if err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
+	p := &Page{t: t}
 	var cancel context.CancelFunc
-	p.ctx, cancel = context.WithTimeout(tab, pageLimit)
-	listened := make(chan struct{})
-	messages := chromedp.Console(tab)
-	go func() {
-		defer close(listened)
-		for m, err := range messages {
-			if err != nil {
-				return // the tab is closed
-			}
-			if m.Type == chromedp.ConsoleWarning || m.Type == chromedp.ConsoleError || m.IsException() {
-				p.mu.Lock()
-				p.console = append(p.console, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line+1))
-				p.mu.Unlock()
-			}
-		}
-	}()
+	p.ctx, cancel = context.WithTimeout(shown.ctx, pageLimit)
+	shown.page.Store(p)
 	t.Cleanup(func() {
 		cancel()
-		closeTab()
-		<-listened
+		shown.reuse()
 		if left := p.Console(); len(left) > 0 && !p.ignored {
 			t.Errorf("the console is not empty:\n%s", strings.Join(left, "\n"))
 		}
@@ -106,6 +107,52 @@ func NewPage(t testing.TB) *Page {
 	p.Size(1280, 900)
 	p.Theme("light", false)
 	return p
+}
+
+func freeTab() (*tab, error) {
+	tabs.Lock()
+	defer tabs.Unlock()
+	if n := len(tabs.free); n > 0 {
+		t := tabs.free[n-1]
+		tabs.free = tabs.free[:n-1]
+		return t, nil
+	}
+	t := &tab{}
+	t.ctx, t.close = chromedp.NewContext(browser.ctx)
+	if err := chromedp.Do(t.ctx); err != nil { // opens it; without a deadline, which would end the browser with the tab
+		t.close()
+		return nil, err
+	}
+	go t.listen(chromedp.Console(t.ctx))
+	return t, nil
+}
+
+// listen gives the messages of the console to the page that the tab shows.
+func (t *tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for m, err := range messages {
+		if err != nil {
+			return // the tab is closed
+		}
+		if p := t.page.Load(); p != nil && (m.Type == chromedp.ConsoleWarning || m.Type == chromedp.ConsoleError || m.IsException()) {
+			p.mu.Lock()
+			p.console = append(p.console, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line+1))
+			p.mu.Unlock()
+		}
+	}
+}
+
+// reuse empties the tab for the next page. One that does not answer is closed.
+func (t *tab) reuse() {
+	t.page.Store(nil)
+	ctx, cancel := context.WithTimeout(t.ctx, waitLimit)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.close()
+		return
+	}
+	tabs.Lock()
+	defer tabs.Unlock()
+	tabs.free = append(tabs.free, t)
 }
 
 func needBrowser(t testing.TB) {
@@ -129,7 +176,10 @@ func startBrowser() {
 	}
 	// It opens only pages of the tests. Its sandbox does not work as root, nor
 	// in most containers.
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(names[i]), chromedp.NoSandbox, chromedp.DisableGPU)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(names[i]), chromedp.NoSandbox, chromedp.DisableGPU,
+		// The first two are chromedp's. The pop-ups of the address bar are pages of their
+		// own, which nobody sees and which take as much CPU time as a page under test.
+		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup"))
 	allocated, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(allocated)
 	browser.ctx, browser.end = ctx, func() { end(); endAllocator() }
@@ -284,6 +334,29 @@ func (p *Page) Wait(expression string) {
 		}
 	}
 	p.t.Fatalf("not after %s: %s\nconsole: %q\npage: %.2000s", waitLimit, expression, p.Console(), Eval[string](p, "document.body.innerText"))
+}
+
+// CPUTime returns the CPU time that the page has taken. Unlike the time that passes,
+// it tells what a page costs from what else the machine does.
+func (p *Page) CPUTime() time.Duration {
+	p.t.Helper()
+	var seconds float64
+	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, tab, performance.Enable, performance.EnableParams{}); err != nil {
+			return err
+		}
+		metrics, err := cdp.Call(ctx, tab, performance.GetMetrics, cdp.Empty{})
+		if err != nil {
+			return err
+		}
+		for _, m := range metrics.Metrics {
+			if m.Name == "ProcessTime" {
+				seconds = m.Value
+			}
+		}
+		return nil
+	}))
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // Screenshot returns what the window shows, as PNG.
