@@ -3,9 +3,12 @@ package main
 // Hints for the errors of the broker command.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -17,12 +20,16 @@ import (
 // hint returns a command or a setting that the user can type to resolve err, or "".
 func hint(err error) string {
 	switch e := err.(type) {
+	case *url.Error:
+		return "start the broker, or name its monitoring address: broker healthcheck --monitor HOST:PORT"
 	case *natsd.ListenError:
 		switch {
 		case e.InUse():
-			return "is a broker already running? use another address with --listen and --monitor"
+			return "is a broker already running? use another port with --listen and --monitor; port 0 is any free one"
 		case errors.Is(e.Err, syscall.EACCES):
 			return "use a port above 1023: it needs no privileges"
+		case errors.Is(e.Err, syscall.EADDRNOTAVAIL), isUnknownHost(e.Err):
+			return "use an address of this machine, such as 127.0.0.1:4222"
 		}
 		return "use an address of the form host:port, such as 127.0.0.1:4222"
 	case *natsd.StoreError:
@@ -37,6 +44,18 @@ func hint(err error) string {
 		case !errors.Is(e.Err, fs.ErrNotExist):
 			return "the file must be a nats-server configuration: https://docs.nats.io/running-a-nats-service/configuration"
 		}
+	case *natsd.NoStreamError:
+		return "create the stream: broker init --server URL"
+	case *fullError:
+		start := clientCommand("consumer", cmp.Or(e.url, "nats://"+defaultListen), natsd.Config{})
+		empty := "start a consumer (" + start + "): what it has stored leaves the queue"
+		switch {
+		case e.disk:
+			return "free space on the disk of --store; or " + empty
+		case e.Clustered:
+			return empty + "; or make the queue larger: broker init --max-bytes BYTES --replicas N"
+		}
+		return empty + "; or restart the broker with a larger --max-store"
 	case *natsd.AuthError:
 		return authHint(e)
 	case *natsd.TLSError:
@@ -52,6 +71,11 @@ func hint(err error) string {
 		return "listen on 127.0.0.1, or require passwords (broker credentials, then --auth); --insecure gives every client full access"
 	}
 	return cli.ServerHint(err)
+}
+
+func isUnknownHost(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
 }
 
 func authHint(e *natsd.AuthError) string {

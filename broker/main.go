@@ -94,8 +94,8 @@ Usage: broker credentials DIR
   broker --auth var/secrets/broker --listen 0.0.0.0:4222
   NATS_USER=producer NATS_PASSWORD_FILE=var/secrets/producer/password producer
 
-DIR/ROLE/password is the password of one role. DIR/broker holds the hashes for the
-broker. No password is printed.
+DIR/ROLE/password is the password of one role. DIR/broker holds the hashes for
+the broker. No password is printed.
 `
 
 func credentials(_ context.Context, args []string, env cli.Env) error {
@@ -121,11 +121,15 @@ func credentials(_ context.Context, args []string, env cli.Env) error {
 // broker healthcheck: a health check for containers without a shell.
 
 const healthHelp = `
-broker healthcheck checks the health of a broker. Exit status: 0 healthy, 1 not.
+broker healthcheck asks whether a broker is healthy and its queue can take a
+row. Exit status: 0 yes, 1 no.
 
 Usage: broker healthcheck [flags]
 
   broker healthcheck && echo healthy
+
+A full queue is a reason to start a consumer, not to restart the broker. What
+restarts it should ask /healthz of its monitoring address.
 `
 
 func healthcheck(ctx context.Context, args []string, env cli.Env) error {
@@ -140,9 +144,30 @@ func healthcheck(ctx context.Context, args []string, env cli.Env) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *within)
 	defer cancel()
-	if err := natsd.CheckHealth(ctx, *address); err != nil {
+	if err := checkQueue(ctx, *address); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(env.Stdout, "ok")
+	return err
+}
+
+// checkQueue returns an error unless the broker is healthy and its queue can take a
+// row.
+func checkQueue(ctx context.Context, monitor string) error {
+	if err := natsd.CheckHealth(ctx, monitor); err != nil {
+		return err
+	}
+	held, err := natsd.AskQueue(ctx, monitor, stream.Name)
+	if e, ok := errors.AsType[*natsd.NoStreamError](err); ok && e.Clustered {
+		return nil // it is on other servers, or broker init has not run yet
+	}
+	if err != nil {
+		return err
+	}
+	err = checkRoom(held)
+	if full, ok := errors.AsType[*fullError](err); ok && !cli.InContainer() {
+		// An error leaves the address out of the hint.
+		full.url, _ = natsd.AskURL(ctx, monitor)
+	}
 	return err
 }

@@ -3,47 +3,40 @@ package main
 // broker without a subcommand: the server and its stream, until Ctrl-C.
 
 import (
-	"cmp"
+	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
+	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"turnstile/internal/cli"
 	"turnstile/internal/natsd"
-	"turnstile/internal/stream"
 )
 
 const help = `
-broker queues rows between producers and consumers: an embedded NATS server with JetStream.
+broker queues rows between producers and consumers: an embedded NATS server with
+JetStream.
 
 Usage: broker [flags]
        broker healthcheck     check the health of a broker (exit status)
-       broker init            create the stream on an existing NATS server or cluster
+       broker init            create the stream on an existing server or cluster
        broker credentials     create passwords for the roles
 
-  broker                                     listen on this machine only, until Ctrl-C
+  broker                  listen on this machine only, until Ctrl-C
   broker --store /data/queue --max-store 50GiB
-  broker --sync 2s                           faster; a power failure may lose two seconds of rows
+  broker --sync 2s        faster; a power failure may lose two seconds of rows
 
 The broker acknowledges a row after it is on disk. A full queue rejects rows,
 and producers retry until there is room.
 `
-
-// streamShare is the fraction of the store that the stream may use. The server
-// needs the rest for its own files.
-const streamShare = 0.9
-
-// ensureTimeout bounds the creation of the stream at start. A full store takes
-// several seconds to load.
-const ensureTimeout = 30 * time.Second
 
 func run(ctx context.Context, args []string, env cli.Env) error {
 	f := cli.NewFlags("broker", help)
@@ -102,11 +95,9 @@ func clearDefaults(c *natsd.Config, f *cli.Flags) {
 
 // serve runs the server until ctx ends or the server fails.
 func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
-	q := &queue{ctx: ctx, log: c.Log}
-	c.Maintain = q.maintain
-	if folder := cli.NewFolder(filepath.Join(c.Store, "x")); folder != "" && c.Store != "" {
-		c.Log.Info("creating the folder of the queue", "folder", folder)
-	}
+	q := newQueue(ctx, c.Log)
+	c.Maintain, c.Observe = q.maintain, q.observe
+	folder := cli.NewFolder(filepath.Join(c.Store, "x"))
 	s, err := natsd.Start(c)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -115,127 +106,46 @@ func serve(ctx context.Context, c natsd.Config, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
+	if folder != "" {
+		c.Log.Info("created the folder of the queue", "folder", folder)
+	}
 	if err := printAddresses(s, c, stdout); err != nil {
 		return err
 	}
 	err = s.Supervise(ctx)
-	q.stopped(s.Store())
+	q.stopped(s)
 	return err
-}
-
-// A queue is the stream of a standalone broker.
-type queue struct {
-	ctx   context.Context
-	log   *slog.Logger
-	limit int64 // of the stream in bytes, as last reported; 0: not known yet
-
-	size   int64 // the limit now
-	now    facts
-	logged facts // in the last line
-	next   time.Time
-}
-
-// facts are what the broker says of its queue now and then.
-type facts struct {
-	messages, bytes      uint64
-	oldest               time.Duration
-	producers, consumers int
-}
-
-// logEvery is the least time between two lines about the queue.
-const logEvery = 30 * time.Second
-
-// maintain creates the stream, over an in-process connection, so that no client
-// needs permission to create streams. It keeps the size limit of the stream within
-// the space of the disk.
-func (q *queue) maintain(s *natsd.Server) error {
-	nc, err := s.Connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	room, err := s.Room()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(q.ctx, ensureTimeout)
-	defer cancel()
-	want := int64(float64(s.MaxStore()) * streamShare)
-	state, err := stream.Fit(ctx, nc, want, room)
-	if err != nil {
-		return err
-	}
-	q.reportLimit(state.MaxBytes, want)
-	q.size = state.MaxBytes
-	clients, err := s.Clients()
-	if err != nil {
-		return err
-	}
-	q.now = facts{messages: state.Messages, bytes: state.Bytes, oldest: state.Oldest}
-	for _, name := range clients {
-		switch {
-		case strings.HasPrefix(name, "turnstile producer "):
-			q.now.producers++
-		case strings.HasPrefix(name, "turnstile consumer "):
-			q.now.consumers++
-		}
-	}
-	q.reportFacts(time.Now())
-	return nil
-}
-
-// reportFacts logs what is queued and who is connected, if it has changed.
-func (q *queue) reportFacts(now time.Time) {
-	before := q.logged
-	before.oldest = q.now.oldest
-	if before == q.now || now.Before(q.next) {
-		return
-	}
-	q.logged, q.next = q.now, now.Add(logEvery)
-	q.log.Info("queue", "messages", q.now.messages, "bytes", humanize.IBytes(q.now.bytes), "oldest", q.now.oldest.Round(time.Millisecond),
-		"full", fmt.Sprintf("%.0f%%", 100*float64(q.now.bytes)/float64(max(q.size, 1))), "producers", q.now.producers, "consumers", q.now.consumers)
-}
-
-// stopped logs what waits in the queue while the broker does not run.
-func (q *queue) stopped(store string) {
-	if q.limit == 0 {
-		return // it has no queue of its own
-	}
-	q.log.Info("stopped", "store", store, "messages", q.now.messages, "bytes", humanize.IBytes(q.now.bytes))
-}
-
-// reportLimit logs a limit that is not what the operator asked for, when it begins and
-// ends, and when it has halved or doubled.
-func (q *queue) reportLimit(limit, want int64) {
-	before := cmp.Or(q.limit, want)
-	q.limit = cmp.Or(q.limit, limit)
-	if limit == before || limit != want && before != want && limit > before/2 && limit < before*2 {
-		return
-	}
-	if q.limit = limit; limit == want {
-		q.log.Info("the queue may have its full size again", "limit", humanize.IBytes(uint64(want)))
-		return
-	}
-	q.log.Warn("the disk has less space than --max-store: the queue is full before it reaches that size",
-		"limit", humanize.IBytes(uint64(limit)), "wanted", humanize.IBytes(uint64(want)))
 }
 
 // printAddresses prints the addresses of the broker and the commands that connect
 // to it.
 func printAddresses(s *natsd.Server, c natsd.Config, w io.Writer) error {
-	text := fmt.Sprintf("broker: listening on %s, the queue is in %s (at most %s)\n", s.URL(), s.Store(), humanize.IBytes(uint64(s.MaxStore())))
+	text := "broker: listening on " + s.URL()
+	if s.EveryAddress() {
+		text += " and every other address of this machine"
+	}
+	text += fmt.Sprintf(", the queue is in %s (at most %s)\n", s.Store(), humanize.IBytes(uint64(s.MaxStore())))
 	if m := s.MonitorURL(); m != "" {
 		text += fmt.Sprintf("broker: health and JSON status on %s\n", m)
 	}
 	if !s.Standalone() {
-		text += "broker: part of a cluster, or its configuration file defines users: create the stream with " + cli.Invocation("broker") + " init\n"
+		text += "broker: part of a cluster, or its configuration file defines users: create the stream with " + initCommand() + "\n"
 	}
-	text += "broker: next, each in its own terminal:\n"
-	for _, role := range []string{"consumer", "producer"} {
-		text += "broker:   " + clientCommand(role, s.URL(), c) + "\n"
+	if !cli.InContainer() { // there the others are services, too
+		text += "broker: next, each in its own terminal:\n"
+		for _, role := range []string{"consumer", "producer"} {
+			text += "broker:   " + clientCommand(role, s.URL(), c) + "\n"
+		}
 	}
-	_, err := io.WriteString(w, text)
-	return err
+	return cli.WriteText(w, text)
+}
+
+// initCommand returns what creates the stream.
+func initCommand() string {
+	if cli.InContainer() {
+		return "broker init, as docker-compose's service cluster-init does"
+	}
+	return cli.Invocation("broker") + " init"
 }
 
 // clientCommand returns the command line of a client of this broker.
@@ -250,12 +160,30 @@ func clientCommand(role, url string, c natsd.Config) string {
 		command += " --server " + url
 	}
 	if c.TLS.Cert != "" {
-		command += " --tls-ca FILE"
+		command += " --tls-ca " + authority(c.TLS.Cert)
 	}
 	if c.TLS.CA != "" {
 		command += " --tls-cert FILE --tls-key FILE"
 	}
 	return command
+}
+
+// authority returns the certificate by which clients know that of the broker: itself, if
+// nobody else signed it.
+func authority(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "FILE"
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return "FILE"
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
+		return "FILE"
+	}
+	return cli.ShellQuote(file)
 }
 
 // parseSync parses the value of --sync: "always" or a duration. It returns 0 for
@@ -271,11 +199,14 @@ func parseSync(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// minSize is less than any queue of use, and more than a number without a unit.
+const minSize = 1 << 20
+
 // parseSize parses a size in bytes such as 8GiB. The flag is named in the error.
 func parseSize(flag, s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
-	if err != nil || n == 0 || n > math.MaxInt64 {
-		return 0, cli.Usagef("use a number of bytes such as 512MiB or 8GiB", "%s is %q", flag, s)
+	if err != nil || n < minSize || n > math.MaxInt64 {
+		return 0, cli.Usagef("use a size of 1MiB or more, with its unit, such as 512MiB or 8GiB", "%s is %q", flag, s)
 	}
 	return int64(n), nil
 }

@@ -46,7 +46,7 @@ func lock(t *testing.T, path string) {
 			t.Error(err)
 		}
 	})
-	for late, rows := time.Now().Add(10*time.Second), 0; rows == 0; time.Sleep(10 * time.Millisecond) {
+	for late, rows := time.Now().Add(time.Minute), 0; rows == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatal("nothing was stored")
 		}
@@ -99,15 +99,32 @@ func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, sen
 	}()
 	send("2022-01-01 03:00:00,1,1\n")
 	lock(t, path)
+	waitWriting(t, false)
 	send("2022-01-01 04:00:00,1,2\n")
-	time.Sleep(200 * time.Millisecond) // nothing shows that the command has taken the row
+	waitWriting(t, true)
 	start := time.Now()
 	cancel()
 	<-ended
-	if took := time.Since(start); took > 2500*time.Millisecond {
-		t.Errorf("it took %s to end", took)
+	if took := time.Since(start); took >= busyTimeout {
+		t.Errorf("it took %s to end: it waits for the lock", took)
 	}
 	return status, stderr
+}
+
+// waitWriting waits until a goroutine is in store.DB.Write, or none is. Nothing else shows
+// that a command in this process has taken a row while its database is locked.
+func waitWriting(t *testing.T, want bool) {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
+	for late := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		n := runtime.Stack(stacks, true)
+		if bytes.Contains(stacks[:n], []byte("store.(*DB).Write(")) == want {
+			return
+		}
+		if time.Now().After(late) {
+			t.Fatalf("writing is not %t:\n%s", want, stacks[:n])
+		}
+	}
 }
 
 // A locked database does not keep a command from ending. It says that rows are
@@ -307,6 +324,29 @@ func TestPrintable(t *testing.T) {
 	} {
 		if got := printable([]byte(record)); got != want {
 			t.Errorf("%q: %s, want %s", record, got, want)
+		}
+	}
+}
+
+// The hints about an address hold for consumer --http and for consumer page.
+func TestAddressHints(t *testing.T) {
+	for _, args := range [][]string{{"--http", "foo"}, {"--http", "0.0.0.0:0"}} {
+		status, _, stderr := try(t.Context(), run, nil, append(args, "--db", filepath.Join(t.TempDir(), "a.db"))...)
+		if status != 1 || !strings.Contains(stderr, "consumer: hint: ") || strings.Contains(stderr, "page") || strings.Contains(stderr, "8091") {
+			t.Errorf("%q: status %d, %s", args, status, stderr)
+		}
+	}
+}
+
+// An interruption is how a consumer ends, unless it was to drain the queue first.
+func TestInterruptedStatus(t *testing.T) {
+	t.Setenv("NATS_URL", "nats://127.0.0.1:1") // no broker
+	for args, want := range map[string]int{"": 0, "--until-drained": 1} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, interrupt)
+		status, stdout, stderr := try(ctx, run, nil, append(strings.Fields(args), "--format", "json", "--db", filepath.Join(t.TempDir(), "a.db"))...)
+		if status != want || !strings.Contains(stdout, `"interrupted": true`) || strings.Contains(stderr, "consumer: interrupted\n") != (want == 1) {
+			t.Errorf("%q: status %d, want %d: %s%s", args, status, want, stdout, stderr)
 		}
 	}
 }

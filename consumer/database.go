@@ -31,11 +31,11 @@ const openRetryEvery = 250 * time.Millisecond
 // openWriter takes the writer's lock, waiting while another process holds it,
 // and then opens the database. Without the lock, opening the database would
 // allow a second writer. While another program locks the database, openWriter
-// retries, as a writer does that has it open. instead is what the user can do
-// rather than wait, or "". waiting is called every second while it waits.
-func openWriter(ctx context.Context, path string, log *slog.Logger, instead string, waiting func(store.Holder)) (*writer, error) {
-	standby := &standbyLog{log: log, path: path, instead: instead}
-	return openLocked(ctx, path, log, standby, func() (*store.WriterLock, error) {
+// retries, as a writer does that has it open. waiting is called every second while
+// it waits, and failed after each attempt.
+func openWriter(ctx context.Context, path string, log *slog.Logger, waiting func(store.Holder), failed func(error)) (*writer, error) {
+	standby := &standbyLog{log: log, path: path}
+	return openLocked(ctx, path, log, standby, failed, func() (*store.WriterLock, error) {
 		return store.Lock(ctx, path, func(h store.Holder) {
 			standby.waiting(h)
 			waiting(h)
@@ -46,7 +46,7 @@ func openWriter(ctx context.Context, path string, log *slog.Logger, instead stri
 // openWriterNow is openWriter, but returns a [*busyError] if another process holds
 // the writer's lock for over a second.
 func openWriterNow(ctx context.Context, path string, log *slog.Logger) (*writer, error) {
-	return openLocked(ctx, path, log, &standbyLog{}, func() (*store.WriterLock, error) {
+	return openLocked(ctx, path, log, &standbyLog{}, func(error) {}, func() (*store.WriterLock, error) {
 		waiting, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		lock, err := store.Lock(waiting, path, func(h store.Holder) { cancel(&busyError{path, h}) })
@@ -67,8 +67,8 @@ func (e *busyError) Error() string {
 	return fmt.Sprintf("%s writes to %s, since %s", holderName(e.holder), e.path, e.holder.Since.Local().Format(time.DateTime))
 }
 
-func openLocked(ctx context.Context, path string, log *slog.Logger, standby *standbyLog, take func() (*store.WriterLock, error)) (*writer, error) {
-	if err := store.CheckPath(path); err != nil {
+func openLocked(ctx context.Context, path string, log *slog.Logger, standby *standbyLog, failed func(error), take func() (*store.WriterLock, error)) (*writer, error) {
+	if err := store.Check(ctx, path); err != nil {
 		return nil, err
 	}
 	if folder := cli.NewFolder(path); folder != "" {
@@ -91,12 +91,9 @@ func openLocked(ctx context.Context, path string, log *slog.Logger, standby *sta
 		if !store.IsTransient(err) {
 			return nil, errors.Join(err, lock.Unlock())
 		}
+		failed(err)
 		if attempt == 1 {
-			text := "find the process that locks it: contention watch " + path
-			if store.IsFull(err) {
-				text = "the disk is full: free some space"
-			}
-			log.Warn("cannot open the database, retrying", "error", err, "hint", text)
+			log.Warn("cannot open the database, retrying", "error", err, "hint", transientHint(path)(err))
 		}
 		select {
 		case <-time.After(openRetryEvery):
@@ -112,11 +109,10 @@ func (w *writer) Close() error { return errors.Join(w.DB.Close(), w.lock.Unlock(
 
 // A standbyLog logs which process holds the writer's lock while this one waits.
 type standbyLog struct {
-	log     *slog.Logger
-	path    string
-	instead string
-	waits   bool
-	halted  bool // logged already
+	log    *slog.Logger
+	path   string
+	waits  bool
+	halted bool // logged already
 }
 
 func (s *standbyLog) waiting(h store.Holder) {
@@ -127,12 +123,6 @@ func (s *standbyLog) waiting(h store.Holder) {
 		if h.PID != 0 {
 			attributes = append(attributes, "writer", holderName(h), "since", h.Since.Local().Format(time.DateTime))
 		}
-		if s.instead != "" {
-			attributes = append(attributes, "hint", s.instead)
-		}
-		if state != "" {
-			attributes = append(attributes, "state", string(state))
-		}
 		s.log.Info("another process writes to this database; standing by", attributes...)
 	}
 	if state.Halted() && !s.halted {
@@ -141,12 +131,27 @@ func (s *standbyLog) waiting(h store.Holder) {
 	s.halted = state.Halted()
 }
 
-func holderName(h store.Holder) string { return fmt.Sprintf("%s/%d", h.Host, h.PID) }
+// holderName names the process, and its host or container if that is another one.
+func holderName(h store.Holder) string {
+	switch {
+	case h.PID == 0:
+		return "another process" // the lock file can't be read
+	case isHere(h):
+		return fmt.Sprintf("process %d", h.PID)
+	}
+	return fmt.Sprintf("process %d on %s", h.PID, h.Host)
+}
+
+// isHere reports whether the process runs on this host, and in this container.
+func isHere(h store.Holder) bool {
+	host, err := os.Hostname()
+	return err == nil && host == h.Host
+}
 
 // holderState returns the state of the process, or "" if it runs on another
 // host or in another container.
 func holderState(h store.Holder) locks.State {
-	if host, err := os.Hostname(); err != nil || host != h.Host {
+	if !isHere(h) {
 		return ""
 	}
 	return locks.Describe(h.PID).State

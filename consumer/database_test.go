@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +57,7 @@ func (b *lockedBuffer) String() string {
 // waitFor waits until the log has a text.
 func (b *lockedBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
-	for late := time.Now().Add(30 * time.Second); !strings.Contains(b.String(), text); time.Sleep(10 * time.Millisecond) {
+	for late := time.Now().Add(time.Minute); !strings.Contains(b.String(), text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatalf("no %q in the log:\n%s", text, b.String())
 		}
@@ -72,6 +73,21 @@ func startLoad(ctx context.Context, path string) (log *lockedBuffer, ended <-cha
 		status <- cli.Status("consumer", env, load(ctx, []string{"--db", path, "--source", "piped", "-"}, env), hint)
 	}()
 	return log, status
+}
+
+// startWriter opens the database as a consumer does, and closes it again, in the
+// background.
+func startWriter(ctx context.Context, path string) (log *lockedBuffer, ended <-chan error) {
+	log = &lockedBuffer{}
+	result := make(chan error, 1)
+	go func() {
+		db, err := openWriter(ctx, path, slog.New(slog.NewTextHandler(log, nil)), func(store.Holder) {}, func(error) {})
+		if err == nil {
+			err = db.Close()
+		}
+		result <- err
+	}()
+	return log, result
 }
 
 // A consumer that starts while another program locks the database waits.
@@ -132,7 +148,7 @@ func TestStoppedWriter(t *testing.T) {
 	if status, stdout, stderr := try(t.Context(), healthcheck, nil, "--db", path); status != 0 || stdout != "ok\n" {
 		t.Errorf("health of a running writer: status %d, %s%s", status, stdout, stderr)
 	}
-	log, ended := startLoad(t.Context(), path)
+	log, ended := startWriter(t.Context(), path)
 	log.waitFor(t, "standing by")
 	name := holderName(store.Holder{Host: hostname(t), PID: holder.Process.Pid})
 	log.waitFor(t, name)
@@ -149,8 +165,8 @@ func TestStoppedWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdin.Close()
-	if status := <-ended; status != 0 {
-		t.Errorf("status %d:\n%s", status, log)
+	if err := <-ended; err != nil {
+		t.Errorf("%v:\n%s", err, log)
 	}
 }
 
@@ -161,4 +177,26 @@ func hostname(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return host
+}
+
+// The writer is named, and what stops it, by where it runs.
+func TestStopHint(t *testing.T) {
+	t.Setenv("TURNSTILE_RUN", "")
+	here := hostname(t)
+	for _, c := range []struct {
+		holder     store.Holder
+		name, hint string
+	}{
+		{store.Holder{Host: here, PID: 7}, "process 7", "stop it (Ctrl-C, or kill -INT 7)"},
+		{store.Holder{Host: here + "2", PID: 7}, "process 7 on " + here + "2", "stop it on " + here + "2"},
+		{store.Holder{}, "another process", "stop it"},
+	} {
+		if name, hint := holderName(c.holder), stopHint(c.holder); name != c.name || hint != c.hint {
+			t.Errorf("%+v: %q, %q; want %q, %q", c.holder, name, hint, c.name, c.hint)
+		}
+	}
+	t.Setenv("TURNSTILE_RUN", "docker-compose run --rm")
+	if hint := stopHint(store.Holder{Host: "3f2a", PID: 1}); hint != "stop it: docker-compose stop consumer" {
+		t.Errorf("in a container: %q", hint)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 )
 
 const loadHelp = `
-consumer load writes CSV files into a SQLite database, each row once, and proves it.
+consumer load writes CSV files into a SQLite database, each row once, and proves
+it.
 
 Usage: consumer load FILE... [flags]
 
@@ -56,9 +58,10 @@ type loadReport struct {
 	Proof         *proofReport `json:"proof"`
 }
 
-// resumeHint is the hint of a load that failed after some rows.
-func resumeHint(r loadReport) string {
-	if r.Rows == 0 {
+// resumeHint is the hint of a load that failed after some rows, unless the file has to
+// be another one.
+func resumeHint(err error, r loadReport) string {
+	if _, ok := errors.AsType[*mta.FileError](err); ok || r.Rows == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%s rows are in the database or among the rejects; run the same command again to add the others, none is stored twice", formatCount(r.Rows))
@@ -72,11 +75,11 @@ func load(ctx context.Context, args []string, env cli.Env) error {
 	r, err := loadFiles(ctx, c, env, log)
 	r.Interrupted = errors.Is(err, cli.ErrInterrupted)
 	if err != nil && !r.Interrupted {
-		return cli.WithHint(err, resumeHint(r))
+		return cli.WithHint(err, resumeHint(err, r))
 	}
 	if slices.ContainsFunc(c.files, mta.IsStream) && c.prove {
 		c.prove = false
-		log.Info("not proved: a pipe cannot be read twice; pipe the rows to: consumer verify - --source NAME")
+		log.Info("not proved: a pipe cannot be read twice", "hint", "pipe the rows to: consumer verify - --source "+cli.ShellQuote(cmp.Or(c.input.Source, "NAME")))
 	}
 	if c.prove && !r.Interrupted {
 		proof, proofErr := prove(ctx, verifyConfig{files: c.files, db: c.db, input: c.input}, env, log)
@@ -114,16 +117,21 @@ func loadFlags(args []string, env cli.Env) (c loadConfig, log *slog.Logger, done
 
 // loadFiles stores the files one after the other.
 func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger) (r loadReport, err error) {
-	db, err := openWriter(ctx, c.db, log, "send the file through the queue of the running consumer: producer FILE; or stop that consumer", func(store.Holder) {})
+	for _, name := range c.files {
+		if err := checkRows(ctx, c, name); err != nil {
+			return r, err
+		}
+	}
+	db, err := openWriterNow(ctx, c.db, log)
+	if _, busy := errors.AsType[*busyError](err); busy {
+		return r, cli.WithHint(err, "if that is a consumer, send the file through its queue: producer --rate max "+cli.ShellQuote(c.files[0]))
+	}
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	start := time.Now()
 	for _, name := range c.files {
-		if err = checkRows(ctx, c, name); err != nil {
-			break
-		}
 		if err = loadFile(ctx, c, name, db.DB, &r, env, log); err != nil {
 			break
 		}
@@ -134,17 +142,19 @@ func loadFiles(ctx context.Context, c loadConfig, env cli.Env, log *slog.Logger)
 	return r, err
 }
 
-// checkRows refuses a file whose first rows are all rejects: it is probably not
+// checkRows opens a file, and refuses one whose first rows are all rejects: it is probably not
 // the file that was meant.
 func checkRows(ctx context.Context, c loadConfig, name string) error {
-	if c.keepGoing || mta.IsStream(name) {
+	if mta.IsStream(name) {
 		return nil
 	}
 	file, err := mta.OpenFile(ctx, name, nil, c.input)
 	if err != nil {
 		return err
 	}
-	err = file.CheckRows(1000)
+	if !c.keepGoing {
+		err = file.CheckRows(1000)
+	}
 	return errors.Join(cli.WithHint(err, "correct the file, or store the rows as rejects: --keep-going"), file.Close())
 }
 
@@ -174,7 +184,7 @@ func loadFile(ctx context.Context, c loadConfig, name string, db *store.DB, r *l
 	working, stop := finishing(ctx)
 	defer stop()
 	err = ingest.Run(working, in, db, ingest.Options{
-		Rows: c.batch, Log: log, Retry: store.IsTransient,
+		Rows: c.batch, Log: log, Retry: store.IsTransient, Hint: transientHint(c.db),
 		Committed: func(commit ingest.Commit) error {
 			for _, o := range commit.Outcomes {
 				r.Stored += int64(o.Stored)
@@ -241,8 +251,8 @@ func writeLoad(w io.Writer, c loadConfig, r loadReport) error {
 	if c.result.Format == "json" {
 		return cli.WriteJSON(w, r)
 	}
-	_, err := fmt.Fprintf(w, "%s in %.2f s (%s rows/s): %s stored, %s already there, %s rejected\n",
-		countOf(r.Rows, "row"), r.Seconds, formatCount(int64(r.RowsPerSecond)), formatCount(r.Stored), formatCount(r.AlreadyThere), formatCount(r.Rejected))
+	err := cli.WriteText(w, fmt.Sprintf("%s in %.2f s (%s rows/s): %s stored, %s already there, %s rejected\n",
+		countOf(r.Rows, "row"), r.Seconds, formatCount(int64(r.RowsPerSecond)), formatCount(r.Stored), formatCount(r.AlreadyThere), formatCount(r.Rejected)))
 	if err != nil || r.Proof == nil {
 		return err
 	}

@@ -40,14 +40,16 @@ func main() {
 const defaultDatabase = "var/turnstile.db"
 
 const healthHelp = `
-consumer healthcheck asks whether a consumer writes to a database.
+consumer healthcheck asks whether a consumer is the writer of a database.
 
 Usage: consumer healthcheck [flags]
 
   consumer healthcheck && echo healthy
 
-A hot standby is healthy, too: another consumer writes. Exit status 1 if no
-consumer writes, because none runs, it waits for a broker, or it is stopped.
+It looks at the writer's lock alone, so a hot standby is healthy, too, and so is a
+writer that has lost its broker: it reconnects by itself. /healthz of consumer
+--http says that. Exit status 1 if no consumer is the writer, because none runs,
+it has not reached a broker yet, or it is stopped.
 `
 
 // healthcheck is for containers that have no shell.

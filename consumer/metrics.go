@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -17,9 +18,9 @@ import (
 
 	"turnstile/internal/about"
 	"turnstile/internal/cli"
+	"turnstile/internal/disk"
 	"turnstile/internal/ingest"
 	"turnstile/internal/mta"
-	"turnstile/internal/store"
 	"turnstile/internal/stream"
 )
 
@@ -99,13 +100,6 @@ func (m *metrics) add(c ingest.Commit) {
 	m.lastCommit.SetToCurrentTime()
 }
 
-// retry counts a transaction that was rolled back, and reports whether it makes sense
-// to try it again.
-func (m *metrics) retry(err error) bool {
-	m.transactions.WithLabelValues("rolled_back").Inc()
-	return store.IsTransient(err)
-}
-
 func (m *metrics) addRejects(part *mta.Part, o mta.Outcome) {
 	left := int64(o.Rejected)
 	for i := range part.Rejects {
@@ -173,6 +167,11 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		case !errors.Is(err, fs.ErrNotExist):
 			c.monitor.log.Debug("size of the database", "error", err)
 		}
+	}
+	if free, _, err := disk.Space(filepath.Dir(c.monitor.db)); err == nil {
+		gauge("turnstile_database_disk_free_bytes", "Bytes that can still be written to the disk of the database.", float64(free))
+	} else if !errors.Is(err, fs.ErrNotExist) { // its folder is made with it
+		c.monitor.log.Debug("free space of the disk", "error", err)
 	}
 	if v.conn == nil {
 		return

@@ -23,21 +23,28 @@ import (
 	"turnstile/internal/stream"
 )
 
-// TestMetrics takes a commit of every outcome, and the state of a real queue.
-func TestMetrics(t *testing.T) {
+// startMonitor returns a monitor that is connected to a new broker.
+func startMonitor(t *testing.T, path string) (*monitor, *stream.Conn) {
+	t.Helper()
 	b := natsdtest.Start(t, func(ctx context.Context, nc *nats.Conn) error { return stream.Ensure(ctx, nc, 64<<20, 1) })
-	conn, err := stream.Connect(t.Context(), stream.Config{Servers: b.URL(), Name: "metrics", Log: slog.New(slog.DiscardHandler)})
+	conn, err := stream.Connect(t.Context(), stream.Config{Servers: b.URL(), Name: "monitor", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	db, err := openWriter(t.Context(), filepath.Join(t.TempDir(), "rides.db"), slog.New(slog.DiscardHandler), "", nil)
+	t.Cleanup(func() { conn.Close() })
+	m := newMonitor(t.Context(), path, slog.New(slog.DiscardHandler))
+	m.change(func(v *view) { v.conn = conn })
+	return m, conn
+}
+
+// TestMetrics takes a commit of every outcome, and the state of a real queue.
+func TestMetrics(t *testing.T) {
+	db, err := openWriter(t.Context(), filepath.Join(t.TempDir(), "rides.db"), slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	m := newMonitor(t.Context(), db.Path(), slog.New(slog.DiscardHandler))
-	m.change(func(v *view) { v.conn = conn })
+	m, conn := startMonitor(t, db.Path())
 	reader, err := conn.Reader(t.Context(), stream.ReaderOptions{Database: db})
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +76,9 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(answer.Body.String(), "\n"+want+"\n") {
 			t.Errorf("no %s", want)
 		}
+	}
+	if !regexp.MustCompile(`\nturnstile_database_disk_free_bytes [1-9]`).MatchString(answer.Body.String()) {
+		t.Error("no free space of the disk")
 	}
 	if t.Failed() {
 		t.Log(answer.Body.String())

@@ -81,9 +81,9 @@ func (q *queueQuestion) close() {
 // describeMissing says why rows are missing, or returns "".
 func describeMissing(p fileProof) string {
 	text := map[missingReason]string{
-		missingQueued: fmt.Sprintf("%s: still queued, %s", p.Source, countOf(int64(p.Queued), "message")),
+		missingQueued: fmt.Sprintf("%s: still queued, %s; a row that is not queued is not sent yet, or lost", p.Source, countOf(int64(p.Queued), "message")),
 		missingUnsent: fmt.Sprintf("%s: not sent yet, nothing is stored from line %d on", p.Source, p.FirstMissing),
-		missingLost:   p.Source + ": lost or never sent, later lines are stored",
+		missingLost:   fmt.Sprintf("%s: not sent or lost, from line %d on; later lines are stored", p.Source, p.FirstMissing),
 	}[p.MissingBecause]
 	switch {
 	case text == "":
@@ -96,15 +96,18 @@ func describeMissing(p fileProof) string {
 
 // missingHint returns what to do about missing rows.
 func missingHint(p fileProof) string {
-	file := p.File
-	if filepath.Base(file) != p.Source {
-		file = "--source " + p.Source + " " + file
+	file := cli.ShellQuote(p.File)
+	if filepath.Base(p.File) != p.Source {
+		file = "--source " + cli.ShellQuote(p.Source) + " " + file
 	}
 	switch p.MissingBecause {
 	case missingQueued:
-		return "store them: consumer --until-drained; or wait for the consumer that runs"
+		return "store them: consumer --until-drained; or wait for the consumer that runs, and for a producer that still sends"
 	case missingUnsent:
-		return fmt.Sprintf("send them: producer --from-line %d %s", p.FirstMissing, file)
+		if p.Stored+p.Rejected == 0 {
+			return "send it: producer --rate max " + file
+		}
+		return fmt.Sprintf("send them: producer --rate max --from-line %d %s", p.FirstMissing, file)
 	}
-	return fmt.Sprintf("send the file again, no row is stored twice: %s %s", cli.Invocation("producer"), file)
+	return "send the file again, no row is stored twice: producer --rate max " + file
 }

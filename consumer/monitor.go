@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"turnstile/internal/ingest"
 	"turnstile/internal/store"
 	"turnstile/internal/stream"
 	"turnstile/internal/web"
@@ -33,6 +34,7 @@ type view struct {
 	holder  store.Holder   // of the writer's lock, while this process stands by
 	standby bool           // another process holds the writer's lock
 	reader  *stream.Reader // not nil: it is the writer
+	failing error          // why the database can't be opened or written to, until it can
 }
 
 func (v view) connected() bool { return v.conn != nil && v.conn.Connected() }
@@ -62,11 +64,30 @@ func (m *monitor) standingBy(h store.Holder) {
 
 // writing is called once this process is the writer and can store rows.
 func (m *monitor) writing(reader *stream.Reader, db *writer) {
-	m.change(func(v *view) { v.standby, v.reader = false, reader })
+	m.change(func(v *view) { v.standby, v.reader, v.failing = false, reader, nil })
 	if db.waited {
 		m.takeovers.Inc()
 		m.takeover.Set(time.Since(db.since).Seconds())
 	}
+}
+
+// cannotStore is called for each transient error of the database.
+func (m *monitor) cannotStore(err error) {
+	m.change(func(v *view) { v.standby, v.failing = false, err })
+}
+
+// retry counts a transaction that was rolled back, and reports whether it makes sense
+// to try it again.
+func (m *monitor) retry(err error) bool {
+	m.transactions.WithLabelValues("rolled_back").Inc()
+	m.cannotStore(err)
+	return store.IsTransient(err)
+}
+
+// stored counts a committed transaction.
+func (m *monitor) stored(c ingest.Commit) {
+	m.add(c)
+	m.change(func(v *view) { v.failing = nil })
 }
 
 // serve listens on an address and answers in the background, until ctx ends.
@@ -101,17 +122,20 @@ func (m *monitor) ready(w http.ResponseWriter, _ *http.Request) {
 	answer(w, status == http.StatusOK, text)
 }
 
-// describe returns 200 for the writer, 202 for a hot standby, and 503.
+// describe returns 200 for the writer, 202 for a hot standby or a writer that can't
+// store, and 503.
 func (v view) describe() (status int, text string) {
 	switch {
 	case v.conn == nil:
 		return http.StatusServiceUnavailable, "waiting for the broker"
 	case !v.connected():
 		return http.StatusServiceUnavailable, "disconnected from the broker"
+	case v.failing != nil: // a restart would not help
+		return http.StatusAccepted, "cannot store: " + v.failing.Error()
 	case v.reader != nil:
 		return http.StatusOK, "consuming"
 	case v.standby && holderState(v.holder).Halted():
-		return http.StatusAccepted, fmt.Sprintf("standing by; the writer %s is stopped and keeps the lock", holderName(v.holder))
+		return http.StatusAccepted, fmt.Sprintf("standing by; the writer, %s, is stopped and keeps the lock", holderName(v.holder))
 	case v.standby:
 		return http.StatusAccepted, "standing by; the writer is " + holderName(v.holder)
 	}

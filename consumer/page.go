@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -194,7 +195,7 @@ func (w *databaseWatch) look(ctx context.Context) {
 	} else {
 		name := ""
 		if holder.PID != 0 {
-			name = holderName(holder)
+			name = fmt.Sprintf("%s/%d", holder.Host, holder.PID) // as the consumer calls itself in its summaries
 		}
 		w.page.Writer(alive, name, time.Now())
 	}

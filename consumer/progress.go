@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,7 +71,10 @@ func (l *commitLog) tick() {
 		if err != nil {
 			l.log.Debug("ask for the size of the queue", "error", err)
 		} else {
-			left = []any{"queued_messages", q.Messages, "queued", humanize.IBytes(q.Bytes), "oldest", q.Oldest.Round(time.Millisecond)}
+			left = []any{"queued_messages", q.Messages}
+			if q.Messages > 0 {
+				left = append(left, "queued", humanize.IBytes(q.Bytes), "oldest", q.Oldest.Round(time.Millisecond))
+			}
 		}
 	}
 	l.write(left...)
@@ -87,10 +91,14 @@ func (l *commitLog) write(left ...any) {
 	}
 	l.timer.Stop()
 	l.timer = nil
-	l.log.Info("stored", append([]any{
-		"rows", l.unlogged.Stored, "already_there", l.unlogged.AlreadyThere,
-		"rejected", l.unlogged.Rejected, "transactions", l.commits, "total", l.Stored,
-	}, left...)...)
+	facts := []any{"rows", l.unlogged.Stored}
+	if n := l.unlogged.AlreadyThere; n > 0 {
+		facts = append(facts, "already_there", n)
+	}
+	if n := l.unlogged.Rejected; n > 0 {
+		facts = append(facts, "rejected", n)
+	}
+	l.log.Info("stored", slices.Concat(facts, []any{"transactions", l.commits, "total", l.Stored}, left)...)
 	l.rejects.flush()
 	l.unlogged, l.commits = mta.Outcome{}, 0
 }

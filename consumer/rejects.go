@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
@@ -20,15 +18,18 @@ import (
 )
 
 const rejectsHelp = `
-consumer rejects lists the rows that could not be stored, each with its line and reason.
+consumer rejects lists the rows that could not be stored, each with its line and
+reason.
 
 Usage: consumer rejects [flags]
 
   consumer rejects                       all of them
   consumer rejects --source sample.csv   those of one file
   consumer rejects --csv > bad.csv       the raw records under their header
-  consumer rejects --accept rides.csv    store the rows that differ, in place of the old ones
-  consumer rejects --discard rides.csv   keep the old rows, delete the rejects that differ
+  consumer rejects --accept rides.csv    store the rows that differ, in place of
+                                         the old ones
+  consumer rejects --discard rides.csv   keep the old rows, delete the rejects
+                                         that differ
 
 To resolve rejects, correct the lines in the file, in place, and send the file
 again under its name. The corrected rows are stored, their rejects are deleted,
@@ -43,6 +44,7 @@ const rejectsManual = `
 The JSON document:
   {"rejects": [{"source", "line", "last_line", "column", "reason", "record",
    "rejected_at"}]}
+With --accept {"replaced": ROWS}, with --discard {"discarded": REJECTS}.
 Equal records of consecutive lines are one entry, from line to last_line.
 `
 
@@ -62,74 +64,139 @@ func rejects(ctx context.Context, args []string, env cli.Env) error {
 		return err
 	}
 	if *accept != "" || *discard != "" {
-		if *accept != "" && *discard != "" || *raw || *source != "" || f.Changed("format") {
+		if *accept != "" && *discard != "" || *raw || *source != "" {
 			return cli.Usagef("use one of them alone", "--accept and --discard do not list rejects")
 		}
-		return decide(ctx, *db, *accept, *discard, f.Logger(env), env.Stdout)
+		d, err := decide(ctx, *db, *accept, *discard, f.Logger(env))
+		if err != nil {
+			return err
+		}
+		return result.Write(env, func(w io.Writer, _ bool) error { return d.write(w, result.Format) })
 	}
 	r, err := store.OpenReader(ctx, *db)
 	if err != nil {
 		return err
 	}
-	write := listText
-	switch {
-	case *raw:
-		write = listCSV
-	case result.Format == "json":
-		write = listJSON
+	if *source != "" {
+		if err := r.CheckSource(ctx, *source); err != nil {
+			return errors.Join(err, r.Close())
+		}
 	}
 	return errors.Join(result.Write(env, func(w io.Writer, _ bool) error {
-		buffered := bufio.NewWriter(w)
-		return errors.Join(write(ctx, r, *source, buffered), buffered.Flush())
+		switch {
+		case *raw:
+			return buffered(w, func(w io.Writer) error { return listCSV(ctx, r, *source, w) })
+		case result.Format == "json":
+			return buffered(w, func(w io.Writer) error { return listJSON(ctx, r, *source, w) })
+		}
+		return listText(ctx, r, *source, w)
 	}), r.Close())
 }
 
+// optional quotes a value that may be NULL, and shortens a long one.
+func optional(value *string) string {
+	if value == nil {
+		return "NULL"
+	}
+	return strconv.Quote(shorten(*value, len(*value)))
+}
+
+// shorten returns the beginning of a long text, and how many bytes it stands for.
+func shorten(text string, bytes int) string {
+	const maxRunes = 160
+	if runes := []rune(text); len(runes) > maxRunes {
+		return fmt.Sprintf("%s... (%s bytes)", string(runes[:maxRunes]), formatCount(int64(bytes)))
+	}
+	return text
+}
+
+// buffered calls write with a buffer in front of w. Of several errors it returns the
+// first alone: after a failed write, Flush repeats its error.
+func buffered(w io.Writer, write func(io.Writer) error) error {
+	b := bufio.NewWriter(w)
+	err := write(b)
+	if failed := b.Flush(); err == nil {
+		return failed
+	}
+	return err
+}
+
+// textBuffer is how much text is written at once.
+const textBuffer = 16 << 10
+
 func listText(ctx context.Context, r *store.Reader, source string, w io.Writer) error {
-	n := int64(0)
+	n, differ := int64(0), false
+	var text strings.Builder
 	err := r.Rejects(ctx, source, func(x store.Reject) error {
 		n += x.Last - x.Line + 1
 		lines := fmt.Sprint(x.Line)
 		if x.Last > x.Line {
 			lines = fmt.Sprintf("%d-%d", x.Line, x.Last)
 		}
-		_, err := fmt.Fprintf(w, "%s:%s: %s\n    %s\n", x.Source, lines, x.Reason, printable(x.Record))
-		return err
+		reason := x.Reason
+		if d := x.Differs; d != nil {
+			differ = true
+			reason += fmt.Sprintf(": %s is %s here, %s there", d.Column, optional(d.InFile), optional(d.InDB))
+		}
+		fmt.Fprintf(&text, "%s:%s: %s\n    %s\n", x.Source, lines, reason, printable(x.Record))
+		if text.Len() < textBuffer {
+			return nil
+		}
+		defer text.Reset()
+		return cli.WriteText(w, text.String())
 	})
 	if err != nil {
-		return err
+		return errors.Join(cli.WriteText(w, text.String()), err)
 	}
 	if n == 0 {
-		_, err = fmt.Fprintln(w, "no rejects")
+		text.WriteString("no rejects\n")
 	} else {
-		_, err = fmt.Fprintln(w, countOf(n, "reject"))
+		text.WriteString(countOf(n, "reject") + "\n")
 	}
-	return err
+	if differ {
+		text.WriteString(cli.Typeable("to take rows that differ: consumer rejects --accept SOURCE[:LINE]; to keep the stored ones: --discard SOURCE[:LINE]\n"))
+	}
+	return cli.WriteText(w, text.String())
+}
+
+// A decision is what --accept or --discard has done.
+type decision struct {
+	Replaced  *int64 `json:"replaced,omitempty"`
+	Discarded *int64 `json:"discarded,omitempty"`
+}
+
+func (d decision) write(w io.Writer, format string) error {
+	switch {
+	case format == "json":
+		return cli.WriteJSON(w, d)
+	case d.Replaced != nil:
+		return cli.WriteText(w, countOf(*d.Replaced, "row")+" replaced\n")
+	}
+	return cli.WriteText(w, countOf(*d.Discarded, "reject")+" discarded\n")
 }
 
 // decide accepts or discards rejects.
-func decide(ctx context.Context, path, accept, discard string, log *slog.Logger, stdout io.Writer) (err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return &store.AbsentError{Path: path} // openWriter would create it
+func decide(ctx context.Context, path, accept, discard string, log *slog.Logger) (d decision, err error) {
+	which := parseRejected(accept + discard) // one of them is empty
+	// openWriter would create the database, and wait for the consumer to end.
+	r, err := store.OpenReader(ctx, path)
+	if err != nil {
+		return d, err
+	}
+	if err := errors.Join(r.CheckSource(ctx, which.Source), r.Close()); err != nil {
+		return d, err
 	}
 	db, err := openWriterNow(ctx, path, log)
 	if err != nil {
-		return err
+		return d, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if accept != "" {
-		n, err := db.Accept(ctx, parseRejected(accept))
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(stdout, "%s replaced\n", countOf(n, "row"))
-		return err
+		n, err := db.Accept(ctx, which)
+		return decision{Replaced: &n}, err
 	}
-	n, err := db.Discard(ctx, parseRejected(discard))
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "%s discarded\n", countOf(n, "reject"))
-	return err
+	n, err := db.Discard(ctx, which)
+	return decision{Discarded: &n}, err
 }
 
 // parseRejected splits SOURCE:LINE. A colon without a number belongs to the source.
@@ -152,16 +219,12 @@ func countOf(n int64, noun string) string {
 // printable returns a record as one line of at most 160 characters. It escapes what
 // could control the terminal of the user, also the C1 controls.
 func printable(record []byte) string {
-	const maxRunes = 160
 	text := strings.TrimRight(string(record), "\r\n")
 	clean := text
 	if strings.ContainsFunc(text, func(r rune) bool { return r == '\uFFFD' || !unicode.IsPrint(r) }) {
 		clean = fmt.Sprintf("%q", text)
 	}
-	if runes := []rune(clean); len(runes) > maxRunes {
-		return fmt.Sprintf("%s... (%s bytes)", string(runes[:maxRunes]), formatCount(int64(len(record))))
-	}
-	return clean
+	return shorten(clean, len(record))
 }
 
 type jsonReject struct {

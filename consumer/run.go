@@ -24,6 +24,7 @@ Usage: consumer [flags]
        consumer rejects          list the rows that could not be stored
        consumer query SQL        run a SELECT on the database
        consumer page             show the stream in a browser, on a map
+       consumer healthcheck      ask whether a consumer runs (exit status)
 
   consumer                       until Ctrl-C, into var/turnstile.db
   consumer --until-drained       until the queue is empty
@@ -83,15 +84,17 @@ func run(ctx context.Context, args []string, env cli.Env) error {
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	commits.Interrupted = ctx.Err() != nil
-	return c.result.Write(env, func(w io.Writer, _ bool) error {
+	commits.Interrupted, err = ctx.Err() != nil, nil
+	if commits.Interrupted && c.drained {
+		err = cli.ErrInterrupted
+	}
+	return errors.Join(c.result.Write(env, func(w io.Writer, _ bool) error {
 		if c.result.Format == "json" {
 			return cli.WriteJSON(w, commits.runTotals)
 		}
-		_, err := fmt.Fprintf(w, "%s stored, %s already there, %s rejected\n",
-			countOf(commits.Stored, "row"), formatCount(commits.AlreadyThere), formatCount(commits.Rejected))
-		return err
-	})
+		return cli.WriteText(w, fmt.Sprintf("%s stored, %s already there, %s rejected\n",
+			countOf(commits.Stored, "row"), formatCount(commits.AlreadyThere), formatCount(commits.Rejected)))
+	}), err)
 }
 
 // consume connects, becomes the writer, and ingests until it is told to stop.
@@ -103,7 +106,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	if err != nil {
 		return commits, err
 	}
-	if err := store.CheckPath(c.db); err != nil {
+	if err := store.Check(ctx, c.db); err != nil {
 		return commits, err
 	}
 	m := newMonitor(ctx, c.db, log)
@@ -127,7 +130,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 	if err != nil {
 		return commits, err
 	}
-	db, err := openWriter(ctx, c.db, log, "", m.standingBy)
+	db, err := openWriter(ctx, c.db, log, m.standingBy, m.cannotStore)
 	if err := errors.Join(err, standby.Close()); err != nil {
 		return commits, err
 	}
@@ -153,7 +156,7 @@ func consume(ctx context.Context, c runConfig, log *slog.Logger) (commits *commi
 		return commits, errors.Join(err, requests.Close(), reader.Close())
 	}
 	defer func() { err = errors.Join(err, commits.summary.Close()) }()
-	return commits, ingestAll(ctx, c, &receiver{reader: reader, requests: requests, metrics: m.metrics}, db, commits, log)
+	return commits, ingestAll(ctx, c, &receiver{reader: reader, requests: requests, monitor: m}, db, commits, log)
 }
 
 // ingestAll stores messages until ctx ends or, with --until-drained, until the
@@ -169,10 +172,10 @@ func ingestAll(ctx context.Context, c runConfig, in *receiver, db *writer, commi
 	working, giveUp := finishing(ctx)
 	defer giveUp()
 	err := ingest.Run(working, messages, db, ingest.Options{
-		Rows: c.batch, Log: log, Retry: in.metrics.retry,
+		Rows: c.batch, Log: log, Retry: in.monitor.retry, Hint: transientHint(c.db),
 		Committed: func(commit ingest.Commit) error {
 			commits.add(commit)
-			in.metrics.add(commit)
+			in.monitor.stored(commit)
 			inserted, err := db.Inserted(working)
 			if err != nil {
 				return err
@@ -225,7 +228,7 @@ func stopWhenDrained(ctx context.Context, reader *stream.Reader, stop func(), lo
 type receiver struct {
 	reader   *stream.Reader
 	requests *stream.Requests
-	metrics  *metrics
+	monitor  *monitor
 
 	wg  sync.WaitGroup
 	mu  sync.Mutex // guards err
@@ -263,7 +266,7 @@ func (r *receiver) forward(ctx context.Context, next func(context.Context) (*str
 			return err
 		}
 		select {
-		case messages <- r.metrics.watch(m):
+		case messages <- r.monitor.watch(m):
 		case <-ctx.Done():
 			return m.Nak() // otherwise the next writer waits for its redelivery
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,10 +125,18 @@ func (s *commitSummary) addRides(part *mta.Part, dims *mta.Dimensions) {
 		r := &part.Rides[i]
 		s.latest = append(s.latest, stream.RowSummary{
 			Source: part.Source, Line: int64(r.Line), Hour: r.At / 3600,
-			Station: dims.Stations[r.Station].ComplexID.S, Riders: r.Ridership,
+			Station: shortID(dims.Stations[r.Station].ComplexID.S), Riders: r.Ridership,
 		})
 	}
 	s.latest = s.latest[max(0, len(s.latest)-latestRows):]
+}
+
+// shortID cuts an id that no summary can have. A page refuses longer ones.
+func shortID(id string) string {
+	if len(id) <= maxSummaryID {
+		return id
+	}
+	return strings.ToValidUTF8(id[:maxSummaryID], "") + "…"
 }
 
 // station returns the count of a station complex, or nil if there are too many.

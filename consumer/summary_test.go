@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,12 +76,15 @@ func TestCommitSummaryIsBounded(t *testing.T) {
 	for i := range 3 * maxSummaryStations {
 		dims.Stations = append(dims.Stations, mta.Station{ComplexID: mta.Text{S: fmt.Sprint(i), Valid: true}})
 	}
-	for i := range dims.Stations {
+	for i := range slices.Backward(dims.Stations) {
 		part := summaryPart(fmt.Sprint(i, ".csv"), 2, 1, uint32(i), int64(i))
 		s.add(ingest.Commit{Batch: &mta.Batch{Parts: []mta.Part{part}, Dims: dims}, Outcomes: []mta.Outcome{{Stored: 1}}}, mta.Inserted{Rides: int64(i)})
 	}
 	got := s.take()
 	if len(got.Stations.IDs) != maxSummaryStations || len(got.Hours.Hours) != maxSummaryHours || len(got.Lines) != maxSummaryLines || len(got.Latest) != latestRows {
 		t.Errorf("%d stations, %d hours, %d ranges of lines, %d rows", len(got.Stations.IDs), len(got.Hours.Hours), len(got.Lines), len(got.Latest))
+	}
+	if got, want := got.Latest[latestRows-1].Station, strings.Repeat("9", maxSummaryID)+"…"; got != want {
+		t.Errorf("the station of the last row is %q, want %q", got, want)
 	}
 }

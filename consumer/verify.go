@@ -31,14 +31,16 @@ The JSON document:
   {"ok", "interrupted", "files": [{"file", "source", "records", "stored",
    "rejected", "missing", "first_missing_line", "missing_because",
    "queue_asked", "queued_messages", "differs", "extra", "blank"}],
-   "differences": [{"file", "line", "kind", "column", "in_file", "in_db"}]}
+   "differences": [{"file", "line", "kind", "column", "reason", "in_file",
+   "in_db"}]}
 records = stored + rejected + missing + differs, without header and blank
 records. kind is missing (the record is in the file only), differs (the database
-has another row at that line) or extra (the row is in the database only).
-differences has the first 10. missing_because is "" if nothing is missing, queued
-(messages of the data set are in the queue), "not sent" (nothing is stored from the
-first missing line on) or lost (later lines are stored); queue_asked is false if no
-broker answered.
+has another row at that line) or extra (the row is in the database only). column is
+the first that differs, or "record" if the file's is a reject, with its reason.
+differences has the first 10. missing_because is "" if nothing is missing,
+queued (messages of the data set are in the queue), "not sent" (nothing is
+stored from the first missing line on) or lost (later lines are stored);
+queue_asked is false if no broker answered.
 `
 
 // maxDifferences is how many differences the result names.
@@ -84,6 +86,7 @@ type difference struct {
 	Line   int64   `json:"line"`
 	Kind   string  `json:"kind"`
 	Column string  `json:"column"`
+	Reason string  `json:"reason"`
 	InFile *string `json:"in_file"`
 	InDB   *string `json:"in_db"`
 }
@@ -126,13 +129,27 @@ func proofError(p proofReport) error {
 		switch {
 		case f.Missing > 0:
 			return cli.WithHint(cli.ErrFailed, missingHint(f))
+		case f.Differs > 0 && p.onlyRejects(f):
+			hint = "correct the line in the file: the database has a row for it"
 		case f.Differs > 0:
-			hint = "if this file is another data set than the stored one, name it: --source NAME; if it is the new version: consumer rejects --help"
+			hint = "if this file is another data set than the stored one, name it: --source NAME; if it is a new version and was sent: consumer rejects --accept " + cli.ShellQuote(f.Source)
 		case f.Extra > 0:
 			hint = "if this file is another data set than the stored one, name it: --source NAME"
 		}
 	}
 	return cli.WithHint(cli.ErrFailed, hint)
+}
+
+// onlyRejects reports whether all lines of a file that differ are rejects there, in
+// place of stored rows.
+func (p proofReport) onlyRejects(f fileProof) bool {
+	n := int64(0)
+	for _, d := range p.Differences {
+		if d.File == f.File && d.Reason != "" {
+			n++
+		}
+	}
+	return n == f.Differs
 }
 
 // unequalLines counts the lines on which files and database disagree.
@@ -196,7 +213,7 @@ func proveFile(ctx context.Context, c verifyConfig, name string, db *store.Reade
 	}
 	var differences []difference
 	for _, d := range v.Differences {
-		differences = append(differences, difference{proof.File, d.Line, d.Kind, d.Column, d.InFile, d.InDB})
+		differences = append(differences, difference{proof.File, d.Line, d.Kind, d.Column, d.Reason, d.InFile, d.InDB})
 	}
 	return proof, differences, nil
 }
@@ -209,17 +226,19 @@ func writeProof(w io.Writer, db string, p proofReport) error {
 		if !f.ok() {
 			word = "FAIL"
 		}
-		lines = fmt.Appendf(lines, "%s %s: %s records = %s stored + %s rejected + %s missing + %s different; %s extra, %s blank\n",
-			word, f.Source, formatCount(f.Records), formatCount(f.Stored), formatCount(f.Rejected), formatCount(f.Missing), formatCount(f.Differs), formatCount(f.Extra), formatCount(f.Blank))
-	}
-	for _, d := range p.Differences {
-		lines = append(lines, describe(d)...)
+		lines = fmt.Appendf(lines, "%s %s: %s = %s stored + %s rejected + %s missing + %s different; %s extra, %s blank\n",
+			word, f.Source, countOf(f.Records, "record"), formatCount(f.Stored), formatCount(f.Rejected), formatCount(f.Missing), formatCount(f.Differs), formatCount(f.Extra), formatCount(f.Blank))
 	}
 	for _, f := range p.Files {
 		lines = append(lines, describeMissing(f)...)
 	}
+	for run := p.Differences; len(run) > 0; {
+		n := sameInARow(run)
+		lines = append(lines, describe(run[0], run[n-1].Line, len(p.Files) > 1)...)
+		run = run[n:]
+	}
 	if more := p.unequalLines() - int64(len(p.Differences)); more > 0 {
-		lines = fmt.Appendf(lines, "     and %s more\n", formatCount(more))
+		lines = fmt.Appendf(lines, "     and %s\n", countOf(more, "more line"))
 	}
 	switch {
 	case p.OK:
@@ -229,19 +248,37 @@ func writeProof(w io.Writer, db string, p proofReport) error {
 	default:
 		lines = fmt.Appendf(lines, "NOT proved: %s and the files differ\n", db)
 	}
-	_, err := w.Write(lines)
-	return err
+	return cli.WriteText(w, string(lines))
 }
 
-func describe(d difference) string {
+// sameInARow returns how many of the first differences can be told as one: rows of
+// consecutive lines that are missing, or extra.
+func sameInARow(list []difference) int {
+	n := 1
+	for n < len(list) && list[0].Kind != "differs" && list[n].Kind == list[0].Kind && list[n].File == list[0].File && list[n].Line == list[n-1].Line+1 {
+		n++
+	}
+	return n
+}
+
+// describe tells a difference, or several of the same kind up to a last line, and with
+// several files which one has it.
+func describe(d difference, last int64, several bool) string {
+	lines, are := fmt.Sprintf("line %d", d.Line), "is"
+	if last > d.Line {
+		lines, are = fmt.Sprintf("lines %d-%d", d.Line, last), "are"
+	}
+	if several {
+		lines = d.File + ", " + lines
+	}
 	switch {
-	case d.Kind == "differs" && d.InFile != nil && d.InDB != nil:
-		return fmt.Sprintf("     line %d differs: %s is %q in the file, %q in the database\n", d.Line, d.Column, *d.InFile, *d.InDB)
+	case d.Reason != "":
+		return fmt.Sprintf("     %s: a row in the database, a reject in the file: %s\n", lines, d.Reason)
 	case d.Kind == "differs":
-		return fmt.Sprintf("     line %d differs: %s is absent on one side\n", d.Line, d.Column)
+		return fmt.Sprintf("     %s: %s is %s in the file, %s in the database\n", lines, d.Column, optional(d.InFile), optional(d.InDB))
 	case d.Kind == "missing":
-		return fmt.Sprintf("     line %d is missing in the database\n", d.Line)
+		return fmt.Sprintf("     %s %s missing in the database\n", lines, are)
 	default:
-		return fmt.Sprintf("     line %d is in the database, not in the file\n", d.Line)
+		return fmt.Sprintf("     %s %s in the database, not in the file\n", lines, are)
 	}
 }

@@ -17,78 +17,97 @@ import (
 	"turnstile/internal/lab/report"
 )
 
-const head = `Run many processes that write to one SQLite file, and measure which strategy works best.
+const head = `Run many processes that write to one SQLite file, and measure which strategy
+works best.
 
 Usage:
-  contention [flags]             run trials and compare strategies
-  contention scene NAME          play a lock problem step by step (contention scene list)
-  contention watch FILE          show who holds the lock of a database, right now
-  contention report FILE         show a saved result again
-  contention about               show what a result on this machine depends on
+  contention [flags]       run trials and compare strategies
+  contention scene NAME    play a lock problem step by step (or: scene list)
+  contention watch FILE    show who holds the lock of a database, right now
+  contention report FILE   show a saved result again
+  contention about         show what a result on this machine depends on
 
-Without flags it shows "database is locked" as it happens, then compares six strategies, in
-about ten seconds. Describe your own program, and it compares the strategies for that:
+Without flags it shows "database is locked" as it happens, then compares six
+strategies, in about ten seconds. Describe your own program, and it compares the
+strategies for that:
 
-  contention --processes 8 --task 50ms             eight processes, 50 ms of work behind each row
+  contention --processes 8 --task 50ms
+             eight processes, 50 ms of work behind each row
   contention --processes 3 --rows 2 --task 3s --strategies direct,queued
-                                                   three processes, two rows, 3 s of work each
+             three processes, two rows, 3 s of work each
   contention --processes 1,4,16 --task 0 --for 2s --strategies all
-                                                   which strategy is fastest, at each number
-  contention --task 0 --strategies direct -v       what each process does, and when
-  contention --http 127.0.0.1:8090                 who holds the lock and who waits, live in a browser
-  contention --html report.html                    a page: who held the lock, who waited, and why rows were lost
-  contention --output result.json                  keep the result, for a program or contention report`
+             which strategy is fastest, at each number
+  contention --task 0 --strategies direct -v
+             what each process does, and when
+  contention --http 127.0.0.1:8090
+             who holds the lock and who waits, live in a browser
+  contention --html report.html
+             a page: who held the lock, who waited, and why rows were lost
+  contention --output result.json
+             keep the result, for a program or contention report`
 
 // strategiesManual says why there is no strategy that lets SQLite do it.
 const strategiesManual = `
-SQLite does not queue its waiters on Linux: with a busy timeout each waiter polls, and sleeps up to
-100 ms between attempts, so there is no order. sqlite3_setlk_timeout() has no effect there. The
-single writer of queued and confirmed is a separate process, which also embeds the broker.
+SQLite does not queue its waiters on Linux: with a busy timeout each waiter
+polls, and sleeps up to 100 ms between attempts, so there is no order.
+sqlite3_setlk_timeout() has no effect there. The single writer of queued and
+confirmed is a separate process, which also embeds the broker.
 `
 
 // pageManual is about --http.
-const pageManual = `Live page (--http): the lanes grow while the trials run. It stays until Ctrl-C. "Run again" runs what was
-typed again, and writes the result again. Only this machine can open it; --http-host NAME lets others,
-who then see it without a login: over ssh -L that is not needed.
+const pageManual = `Live page (--http): the lanes grow while the trials run. It stays until Ctrl-C.
+"Run again" runs what was typed again, and writes the result again. Only this
+machine can open it; --http-host NAME lets others, who then see it without a
+login: over ssh -L that is not needed.
 
 `
 
 const formatsManual = `JSON (--format json, or --output FILE.json): one document,
-  {"version":1,"command":"","about":{},"about_line":"","warning":"","interrupted":false,"trials":[],
-  "findings":[]}
+  {"version":1,"command":"","about":{},"about_line":"","warning":"",
+   "interrupted":false,"trials":[],"findings":[]}
 with one object a trial, in the order task, processes, strategy as typed:
-  strategy, processes, rows_per_process (null with --for), for_ms (null without),
-  rows_per_transaction, task_ms, busy_timeout_ms, offered_rows_per_second, deadline_ms (null if not
-  given), introduction, journal_mode, synchronous: what was asked for
-  asked, stored (counted in the database), lost (failed, or owned by a process that died),
-  not_begun (or rolled back, because the run was interrupted; not in asked),
-  unaccounted (asked - stored - lost; anything but 0 is exit status 1): rows
+  strategy, processes, rows_per_process (null with --for), for_ms (null
+  without), rows_per_transaction, task_ms, busy_timeout_ms,
+  offered_rows_per_second, deadline_ms (null if not given), introduction,
+  journal_mode, synchronous: what was asked for
+  asked, stored (counted in the database), lost (failed, or owned by a process
+  that died), not_begun (or rolled back, because the run was interrupted; not in
+  asked), unaccounted (asked - stored - lost; anything but 0 is exit status 1):
+  rows
   errors: transactions by SQLite's extended result code, {} if there were none
   seconds: from the start barrier to the last row in the table
   published_seconds: to the last row on the queue's disk, null without a queue
-  rows_per_second: stored rows by seconds; rows_per_commit: of the single writer, null without one
-  wait_ms {p50, p99, max, samples, worst}: from when a row is ready to its commit or failure, less
-  the task; p99 is null under 100 samples; worst is the process that waited longest
-  per_process {min, max}: fewest and most rows of a process, with --rows when the first process
-  was done; fairness: Jain's index of the same (1: even, 1/n: one process has all);
-  process_results: [{process, rows, busy, max_wait_ms}]
-  lock_held_ms: hold time of the lock, all holders together; holders: [{process, pid, holds,
-  held_ms, longest_ms}], the longest hold time first
-  lock_wait_ms {total, nobody_held, held_while_waiting}: all waits for SQLite's lock added up, the
-  part in which no process held it, and how long it was held while another process waited
-  busy_waits: the longest waits of each process that ended with SQLITE_BUSY: [{process, row, code,
-  at_ms, waited_ms, holders: [{process, held_ms, holds}], nobody_ms, observed: {process, pid, lock,
-  external}}]; observed is what the operating system's table of locks showed, or null
-  deaths: [{process, how, rows}]; start_spread_ms, restart_spreads_ms; interrupted, timed_out
-  repeat: how often the trial ran; the figures are those of the run with the median
-  rows_per_second, range has the [least, most] of all runs, {} for one run
-  recording: what each process did when, {version, source, title, zero, lanes, notes, series,
-  dropped}. A lane has process, pid, waits_for (lock, turn, queue or commit) and its events as
-  columns of microseconds, delta-encoded: ready counts from the end of the previous event; wants,
-  begun (has the lock), released and end each count from the time before it in the same event, -1
-  if the event did not reach that step. first, rows, task, code and unfinished (indexes) are
-  omitted where empty. At most 200,000 events; dropped says how many there were and which were kept
-CSV has one line a trial, Markdown a table a size. Findings and the recommendation are sentences.`
+  rows_per_second: stored rows by seconds
+  rows_per_commit: of the single writer, null without one
+  wait_ms {p50, p99, max, samples, worst}: from when a row is ready to its
+  commit or failure, less the task; p99 is null under 100 samples; worst is the
+  process that waited longest
+  per_process {min, max}: fewest and most rows of a process, with --rows when
+  the first process was done; fairness: Jain's index of the same (1: even, 1/n:
+  one process has all); process_results: [{process, rows, busy, max_wait_ms}]
+  lock_held_ms: hold time of the lock, all holders together
+  holders: [{process, pid, holds, held_ms, longest_ms}], the longest hold first
+  lock_wait_ms {total, nobody_held, held_while_waiting}: all waits for SQLite's
+  lock added up, the part in which no process held it, and how long it was held
+  while another process waited
+  busy_waits: the longest waits of each process that ended with SQLITE_BUSY:
+  [{process, row, code, at_ms, waited_ms, holders: [{process, held_ms, holds}],
+  nobody_ms, observed: {process, pid, lock, external}}]; observed is what the
+  operating system's table of locks showed, or null
+  deaths: [{process, how, rows}]; start_spread_ms, restart_spreads_ms;
+  interrupted, timed_out
+  repeat: how often the trial ran; the figures are those of the run with the
+  median rows_per_second, range has the [least, most] of all runs, or is {}
+  recording: what each process did when, {version, source, title, zero, lanes,
+  notes, series, dropped}. A lane has process, pid, waits_for (lock, turn, queue
+  or commit) and its events as columns of microseconds, delta-encoded: ready
+  counts from the end of the previous event; wants, begun (has the lock),
+  released and end each count from the time before it in the same event, -1 if
+  the event did not reach that step. first, rows, task, code and unfinished
+  (indexes) are omitted where empty. At most 200,000 events; dropped says how
+  many there were and which were kept
+CSV has one line a trial, Markdown a table a size. Findings and the
+recommendation are sentences.`
 
 type config struct {
 	settings  []report.Setting
@@ -125,7 +144,8 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.DurationSliceVar(&v.tasks, "task", []time.Duration{20 * time.Millisecond},
 		"the `TIME` of the work behind each row, or a list; 0: none")
 	f.StringSliceVar(&v.strategies, "strategies", []string{"direct", "consumers", "short", "turns", "queued", "confirmed"},
-		"`NAMES` with commas, or all; --help-all describes them\n")
+		"`NAMES` with commas, or all; --help-all describes them")
+	f.Lookup("strategies").DefValue = "six of them" // their names do not fit a line
 	f.DurationVar(&v.busy, "busy-timeout", 5*time.Second, "`TIME` to wait for a lock before SQLITE_BUSY")
 	f.IntVar(&c.repeat, "repeat", 1, "run each trial `N` times, report median and range")
 	f.StringVar(&c.keep, "keep", "", "keep the databases in `DIR`, a new or empty folder")
@@ -139,7 +159,7 @@ func parse(args []string, env cli.Env) (c config, done bool, err error) {
 	f.DurationVar(&v.deadline, "deadline", 0, "end a trial after `TIME` (default: all its tasks, and a minute)")
 	f.StringVar(&c.dir, "dir", "var", "`DIR` for the databases of the trials: the disk matters")
 	f.Advanced("rows-per-transaction", "sync", "offered", "deadline", "dir", "trace")
-	f.Manual("Strategies:\n" + report.Manual() + strategiesManual + "\n" + pageManual + formatsManual)
+	f.Manual("Strategies:\n" + report.Manual(cli.HelpWidth) + strategiesManual + "\n" + pageManual + formatsManual)
 	if done, err = f.Parse(args, env); done || err != nil {
 		return c, done, err
 	}
@@ -180,8 +200,13 @@ func checkKeep(dir string) error {
 	return nil
 }
 
-const maxProcesses = 256
+const (
+	maxProcesses = 256
+	maxRows      = 1_000_000_000
+	maxBatch     = 1_000_000 // rows in a transaction: they are in memory
+)
 
+// check checks the values of the flags.
 func (v *values) check(rowsGiven bool, repeat int) error {
 	for _, n := range v.processes {
 		if n < 1 || n > maxProcesses {
@@ -193,15 +218,20 @@ func (v *values) check(rowsGiven bool, repeat int) error {
 			return cli.Usagef("--task 0 for none", "--task is %s, want 0 or more", t)
 		}
 	}
+	for _, t := range append([]time.Duration{v.duration, v.busy, v.deadline}, v.tasks...) {
+		if t > report.LongestTime {
+			return cli.Usagef("a time such as 20ms, 5s or 1h", "a time of %s, want ten years at most", t)
+		}
+	}
 	switch {
 	case v.duration < 0:
 		return cli.Usagef("for example --for 5s", "--for is %s, want more than 0", v.duration)
 	case v.duration > 0 && rowsGiven:
 		return cli.Usagef("--rows says how many, --for how long", "--rows and --for together")
-	case v.rows < 1:
-		return cli.Usagef("for example --rows 10", "--rows is %d, want 1 or more", v.rows)
-	case v.perTransaction < 1:
-		return cli.Usagef("for example --rows-per-transaction 1", "--rows-per-transaction is %d, want 1 or more", v.perTransaction)
+	case v.rows < 1 || v.rows > maxRows:
+		return cli.Usagef("for example --rows 10", "--rows is %d, want 1 to %d", v.rows, maxRows)
+	case v.perTransaction < 1 || v.perTransaction > maxBatch:
+		return cli.Usagef("for example --rows-per-transaction 1", "--rows-per-transaction is %d, want 1 to %d", v.perTransaction, maxBatch)
 	case v.busy < 0:
 		return cli.Usagef("--busy-timeout 0 gives up at once", "--busy-timeout is %s, want 0 or more", v.busy)
 	case v.deadline < 0:
@@ -276,8 +306,8 @@ func (v *values) rate() (float64, error) {
 		return 0, nil
 	}
 	r, err := strconv.ParseFloat(strings.TrimSuffix(v.offered, "/s"), 64)
-	if err != nil || r <= 0 || r > 1e6 {
-		return 0, cli.Usagef("for example --offered 200/s", "--offered is %q, want a rate of up to a million rows a second", v.offered)
+	if err != nil || !(r >= 0.001 && r <= 1e6) { // not NaN either
+		return 0, cli.Usagef("for example --offered 200/s", "--offered is %q, want a rate of 0.001 to a million rows a second", v.offered)
 	}
 	return r, nil
 }
@@ -286,7 +316,7 @@ func (v *values) rate() (float64, error) {
 // a recommendation.
 func checkCommand(a report.Advice) string {
 	s := a.Setting
-	c := fmt.Sprintf("go run ./contention --processes %d", s.Processes)
+	c := fmt.Sprintf("%s --processes %d", cli.Invocation("contention"), s.Processes)
 	if s.For > 0 {
 		c += " --for " + s.For.String()
 	} else {

@@ -72,7 +72,11 @@ func (f foreign) start(t *testing.T, path, sql string) (*exec.Cmd, io.Reader) {
 		}
 		t.Skipf("SKIPPED: %v: watch is not tested against it", err)
 	}
-	cmd := exec.CommandContext(t.Context(), f.name, append(slices.Clone(f.args), path)...)
+	program := f.name
+	if program == "python3" {
+		program = python()
+	}
+	cmd := exec.CommandContext(t.Context(), program, append(slices.Clone(f.args), path)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -116,7 +120,7 @@ func (f foreign) make(t *testing.T, mode string) string {
 func waitFor(t *testing.T, path, what string, good func(watchDoc) bool) watchDoc {
 	t.Helper()
 	last := ""
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		out, errs, status := runWatch(t.Context(), path, "--once", "--format", "json")
 		last = fmt.Sprint(out, errs, status)
 		var d watchDoc

@@ -26,8 +26,10 @@ func addHTMLFlags(f *cli.Flags, canPredict bool) *htmlFlags {
 	return h
 }
 
-func (h *htmlFlags) write(page func(io.Writer) error) error { return writeFile(h.file, page) }
+func (h *htmlFlags) write(env cli.Env, page func(io.Writer) error) error {
+	return writeFile(env, h.file, "open it in a browser", page)
+}
 
-func (h *htmlFlags) writeReport(r report.Report) error {
-	return h.write(func(w io.Writer) error { return web.WriteReport(w, r, h.predict) })
+func (h *htmlFlags) writeReport(env cli.Env, r report.Report) error {
+	return h.write(env, func(w io.Writer) error { return web.WriteReport(w, r, h.predict) })
 }

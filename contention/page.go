@@ -144,8 +144,8 @@ func (g *page) end(text string) {
 	if g == nil {
 		return
 	}
+	g.running.Store(false) // first: the message lets the reader press "run again"
 	g.publish("end", web.NewEndMessage(text), true)
-	g.running.Store(false)
 }
 
 // runAll runs once, and again each time somebody asks for it, until ctx ends. An

@@ -18,19 +18,26 @@ const reportHead = `Show a saved result again, in any format.
 Usage:
   contention report FILE [flags]
 
-FILE is a result that contention wrote as JSON, or a recording of contention watch:
+FILE is a result that contention wrote as JSON, or a recording of contention
+watch:
 
   contention --output result.json
   contention report result.json
   contention report result.json --format markdown
-  contention report result.json --html report.html     a page: who held the lock, and who waited
-  contention report result.json --trace trace.json     a time line to open in ui.perfetto.dev
-  contention watch app.db --record night.json
-  contention report night.json                         who held which lock, and the longest holds
-  contention report night.json --at 03:12              who, at 03:12? ("2026-11-25 03:12:07" works, too)`
+  contention report result.json --html report.html
+             a page: who held the lock, and who waited
+  contention report result.json --trace trace.json
+             a time line to open in ui.perfetto.dev
 
-const reportManual = `The formats are those of contention (contention --help-all). A recording has text and json.
---trace writes the Chrome trace format: a process for each trial or recording, a thread for each of its processes.`
+  contention watch app.db --record night.json
+  contention report night.json
+             who held which lock, and the longest holds
+  contention report night.json --at 03:12
+             who, at 03:12? ("2026-11-25 03:12:07" works, too)`
+
+const reportManual = `The formats are those of contention (contention --help-all). A recording has
+text and json. --trace writes the Chrome trace format: a process for each trial
+or recording, a thread for each of its processes.`
 
 // showSaved is contention report.
 func showSaved(_ context.Context, args []string, env cli.Env) error {
@@ -63,26 +70,27 @@ func showSaved(_ context.Context, args []string, env cli.Env) error {
 		if result.Format != "text" && result.Format != "json" {
 			return cli.Usagef("text or json", "--format %s is for results, and %s is a recording", result.Format, f.Arg(0))
 		}
-		err := errors.Join(writeRecordings(*trace, []*report.Recording{recording}), html.write(func(w io.Writer) error {
-			return web.WriteRecording(w, recording, cli.Invocation("contention")+" report "+f.Arg(0))
-		}))
-		if err != nil {
-			return err
-		}
-		return result.Write(env, func(w io.Writer, colour bool) error {
+		err := result.Write(env, func(w io.Writer, colour bool) error {
 			if result.Format == "json" {
 				return report.WriteJSON(w, recording)
 			}
 			return recording.Text(w, paintFor(w, colour), period)
 		})
+		if err != nil {
+			return err
+		}
+		return errors.Join(writeRecordings(env, *trace, []*report.Recording{recording}), html.write(env, func(w io.Writer) error {
+			return web.WriteRecording(w, recording, cli.Invocation("contention")+" report "+f.Arg(0))
+		}))
 	}
 	saved.AllFindings, saved.Command, saved.MoreFindings = f.Verbose(), checkCommand, moreFindings
-	if err := errors.Join(writeRecordings(*trace, saved.Recordings()), html.writeReport(*saved)); err != nil {
-		return err
-	}
-	return result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
+	err = result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
 		return write(*saved, format, w, colour)
 	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeRecordings(env, *trace, saved.Recordings()), html.writeReport(env, *saved))
 }
 
 // parsePeriod returns nil if no time was asked for.
@@ -120,12 +128,15 @@ func traceFlag(f *cli.Flags) *string {
 	return f.String("trace", "", "also write a time line to `FILE`, to open in ui.perfetto.dev")
 }
 
-func writeRecordings(path string, recordings []*report.Recording) error {
-	return writeFile(path, func(w io.Writer) error { return report.WriteTrace(w, recordings) })
+// openTrace is what to do with the file of --trace.
+const openTrace = "open it in ui.perfetto.dev"
+
+func writeRecordings(env cli.Env, path string, recordings []*report.Recording) error {
+	return writeFile(env, path, openTrace, func(w io.Writer) error { return report.WriteTrace(w, recordings) })
 }
 
-// writeFile writes a file, if one is named.
-func writeFile(path string, write func(io.Writer) error) error {
+// writeFile writes a file, if one is named, and says what to do with it.
+func writeFile(env cli.Env, path, next string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}
@@ -136,5 +147,11 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(file), file.Close())
+	if err := errors.Join(write(file), file.Close()); err != nil {
+		return err
+	}
+	return say(env, "wrote "+path+": "+next)
 }
+
+// say writes a line about what was done beside the result.
+func say(env cli.Env, text string) error { return cli.WriteText(env.Stderr, text+"\n") }

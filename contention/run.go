@@ -13,6 +13,7 @@ import (
 	"turnstile/internal/cli"
 	"turnstile/internal/lab"
 	"turnstile/internal/lab/report"
+	"turnstile/internal/screen"
 	"turnstile/internal/web"
 )
 
@@ -48,6 +49,9 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 		g.showLab(l, r)
 		trials, err := l.Run(ctx, c.settings, c.repeat)
 		line.remove()
+		if len(trials) == 0 && err != nil && ctx.Err() == nil {
+			return err // nothing has run, so there is no result
+		}
 		r.Trials, r.Interrupted = trials, ctx.Err() != nil
 		werr := c.result.WriteEach(env, func(w io.Writer, format string, colour bool) error {
 			if format == "text" && w != env.Stdout {
@@ -57,7 +61,11 @@ func compare(ctx context.Context, args []string, env cli.Env) error {
 			}
 			return write(r, format, w, colour)
 		})
-		if werr = errors.Join(werr, writeRecordings(*c.trace, r.Recordings()), c.html.writeReport(r)); werr != nil {
+		werr = errors.Join(werr, writeRecordings(env, *c.trace, r.Recordings()), c.html.writeReport(env, r))
+		if c.keep != "" && len(trials) > 0 {
+			werr = errors.Join(werr, say(env, "the databases are in "+c.keep))
+		}
+		if werr != nil {
 			return errors.Join(werr, err)
 		}
 		return outcome(r, err)
@@ -101,8 +109,8 @@ func write(r report.Report, format string, w io.Writer, colour bool) error {
 }
 
 // paintFor returns how to write to w: as wide as the terminal, if it is one.
-func paintFor(w io.Writer, colour bool) report.Paint {
-	p := report.Paint{Colour: colour}
+func paintFor(w io.Writer, colour bool) screen.Paint {
+	p := screen.Paint{Colour: colour}
 	if cli.IsTerminal(w) {
 		p.Columns = cli.Width(w)
 	}
@@ -157,7 +165,9 @@ func (l *progressLine) draw(p lab.Progress) {
 	if total := p.Setting.Processes * p.Setting.Rows; total > 0 {
 		of = fmt.Sprintf(" of %d", total)
 	}
-	fmt.Fprintf(l.env.Stderr, "\r\x1b[K%d/%d  %s  %d%s rows  %.1f s", p.Trial, p.Trials, p.Setting, p.Rows, of, p.Since.Seconds())
+	// A line that wraps cannot be erased, so it is cut.
+	line := []rune(fmt.Sprintf("%d/%d  %d%s rows  %.1f s  %s", p.Trial, p.Trials, p.Rows, of, p.Since.Seconds(), p.Setting))
+	fmt.Fprint(l.env.Stderr, "\r\x1b[K"+string(line[:min(len(line), cli.Width(l.env.Stderr)-1)]))
 }
 
 func (l *progressLine) remove() {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // limit is more than any of these commands takes on a slow machine.
-const limit = time.Minute
+const limit = 5 * time.Minute
 
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
@@ -126,19 +126,25 @@ func TestNoTaskLosesNothing(t *testing.T) {
 // commits both its rows in the time the others wait for their first. Or
 // another gets in between, and a third waits too long. That makes two; where
 // the machine is busy, a process that looks for the lock every 100 ms may look
-// too late, and it is three.
+// too late, and it is three. Where processes start late, or the machine stops for
+// a moment, they miss each other: that run shows nothing, and is repeated.
 func TestOriginal(t *testing.T) {
-	for range 2 {
+	for good, runs := 0, 0; good < 2; runs++ {
 		r := runJSON(t, "--processes", "3", "--rows", "2", "--task", "300ms", "--busy-timeout", "500ms", "--strategies", "direct,queued,confirmed")
 		direct := r.Trials[0]
-		if direct.Lost < 2 || direct.Lost > 3 || direct.Errors["5"] != direct.Lost {
-			t.Errorf("direct lost %d rows with errors %v, want 2 or 3 of 6", direct.Lost, direct.Errors)
+		if direct.Errors["5"] != direct.Lost || runs == 10 {
+			t.Fatalf("direct lost %d rows with errors %v, want 2 or 3 of 6", direct.Lost, direct.Errors)
 		}
 		for _, tr := range r.Trials[1:] {
 			if tr.Stored != 6 || len(tr.Errors) > 0 {
 				t.Errorf("%s: %+v, want all 6 stored", tr.Strategy, tr)
 			}
 		}
+		if direct.Lost < 2 || direct.Lost > 3 {
+			t.Logf("direct lost %d of 6 rows", direct.Lost)
+			continue
+		}
+		good++
 		if !strings.Contains(strings.Join(r.Findings, "\n"), "database is locked") {
 			t.Errorf("no finding says so: %q", r.Findings)
 		}
@@ -171,7 +177,7 @@ func TestCountsAlwaysAddUp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"--processes", "3", "--rows", "7", "--task", "3ms", "--busy-timeout", "20ms", "--rows-per-transaction", "3", "--strategies", "all"},
-		{"--processes", "4", "--for", "300ms", "--task", "0", "--sync", "normal", "--strategies", "all"},
+		{"--processes", "4", "--for", "100ms", "--task", "0", "--sync", "normal", "--strategies", "all"},
 		{"--processes", "2", "--for", "300ms", "--task", "2ms", "--offered", "100/s", "--strategies", "direct,confirmed"},
 	} {
 		r := runJSON(t, args...)
@@ -214,9 +220,14 @@ func TestDeadline(t *testing.T) {
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, "--rows", "1", "--processes", "1", "--task", "0", "--strategies", "short", "--keep", "kept", "--output", "out/report.txt")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := "the databases are in kept\n"; stderr.String() != want {
+		t.Errorf("stderr %q, want %q", stderr.String(), want)
 	}
 	kept, err := filepath.Glob(filepath.Join(cmd.Dir, "kept", "*", "rides.db"))
 	if err != nil || len(kept) != 1 {
@@ -253,6 +264,12 @@ func TestMistypedEndsWithTwo(t *testing.T) {
 		{"--rows", "3", "--for", "1s"},
 		{"--sync", "no"},
 		{"--offered", "fast"},
+		{"--offered", "nan"},
+		{"--offered", "1e-10"},
+		{"--rows-per-transaction", "9223372036854775807", "--for", "1s"},
+		{"--rows", "9223372036854775807"},
+		{"--task", "2562047h"},
+		{"--busy-timeout", "2562047h"},
 		{"--repeat", "0"},
 		{"--format", "xml"},
 		{"--for", "-1s"},
@@ -298,9 +315,14 @@ func TestSavedResultIsShownAgain(t *testing.T) {
 	}
 	again := command(t, "report", "result.json", "--trace", "again.json", "--html", "again.html")
 	again.Dir = first.Dir
-	out, err := again.CombinedOutput()
+	var stderr bytes.Buffer
+	again.Stderr = &stderr
+	out, err := again.Output()
 	if err != nil || !bytes.Equal(out, text) {
 		t.Errorf("%v: shows\n%s\nnot\n%s", err, out, text)
+	}
+	if want := "wrote again.json: open it in ui.perfetto.dev\nwrote again.html: open it in a browser\n"; stderr.String() != want {
+		t.Errorf("stderr %q, want %q", stderr.String(), want)
 	}
 	page, err := os.ReadFile(filepath.Join(first.Dir, "pages", "run.html"))
 	if err != nil {

@@ -81,7 +81,7 @@ func (r *running) wait() error {
 // gone waits until a process is no more.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			return
 		}
@@ -94,7 +94,7 @@ func gone(t *testing.T, pid int) {
 func TestKilledChildIsReported(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range []string{"immediate", "turns"} {
-		r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "8", "--task", "20ms", "--strategies", strategy)
+		r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "30", "--task", "20ms", "--strategies", strategy)
 		if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +102,8 @@ func TestKilledChildIsReported(t *testing.T) {
 			t.Fatalf("lost rows alone are no failure: %v", err)
 		}
 		got := decode(t, r.stdout.Bytes())
-		if tr := got.Trials[0]; tr.Asked != 24 || tr.Lost == 0 || tr.Lost > 8 {
-			t.Errorf("got %+v, want some of the 8 rows of one process lost", tr)
+		if tr := got.Trials[0]; tr.Asked != 90 || tr.Lost == 0 || tr.Lost > 30 {
+			t.Errorf("got %+v, want some of the 30 rows of one process lost", tr)
 		}
 		if !strings.Contains(strings.Join(got.Findings, ""), "died (signal: killed)") {
 			t.Errorf("not said: %q", got.Findings)
@@ -151,7 +151,7 @@ func TestCtrlCKeepsTheEvidence(t *testing.T) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v, want status 1", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %s to stop", took)
 	}
 	got := decode(t, r.stdout.Bytes())

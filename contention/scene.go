@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"turnstile/internal/about"
@@ -17,33 +19,40 @@ import (
 )
 
 const sceneHelp = `
-Play a short story about SQLite's locks, step by step, with real processes. It ends with the reason for
-what happened and the cure.
+Play a short story about SQLite's locks, step by step, with real processes. It
+ends with the reason for what happened and the cure.
 
 Usage:
   contention scene NAME|all [flags]
   contention scene list
 
-  contention scene list                            the scenes, a line each
+  contention scene list                     the scenes, a line each
   contention scene deadlock
-  contention scene all --pause                     for a class: Enter shows the next act
-  contention scene all --html scenes.html          a page: the actors side by side, and their locks
+  contention scene all --pause              for a class: Enter for the next act
+  contention scene all --html scenes.html   a page: the actors side by side, and
+                                            their locks
   contention scene all --output scenes.txt
 `
 
 const sceneManual = `
 JSON: one document
-  {"scenes":[{"name","title","ok","error","seconds","acts":[{"title","journal_mode",
-    "cast":[{"actor","pid","busy_timeout_ms"}],"events":[{"at_ms","actor","kind","text","code",
-    "code_name","message","waited_ms","at_once","result","note",
-    "locks":[{"actor","lock","blocks"}]}]}],"why","cure","links":[]}],
+  {"scenes":[{"name","title","ok","error","seconds",
+    "acts":[{"title","journal_mode",
+     "cast":[{"actor","pid","busy_timeout_ms"}],
+     "events":[{"at_ms","actor","kind","text","code","code_name","message",
+      "waited_ms","at_once","result","note",
+      "locks":[{"actor","lock","blocks"}]}]}],
+    "why","cure","links":[]}],
    "interrupted":false}
-  cast: the processes. kind: statement; started and ended if another process acts in between; shell for
-  what happens outside of SQLite. code: SQLite's extended result code. If SQLite does something else
-  than the scene expects, "ok" is false and the exit status is 1. locks: those held after the step, as
-  the kernel's table shows them (Linux), else null; blocks: another process may have to wait for it.
---trace writes the Chrome trace format: a process for each act, a thread for each actor, a slice for each
-  statement with SQLite's answer. Around them: reads, has the lock. Inside: waits for the lock.
+  cast: the processes. kind: statement; started and ended if another process
+  acts in between; shell for what happens outside of SQLite. code: SQLite's
+  extended result code. If SQLite does something else than the scene expects,
+  "ok" is false and the exit status is 1. locks: those held after the step, as
+  the kernel's table shows them (Linux), else null; blocks: another process may
+  have to wait for it.
+--trace writes the Chrome trace format: a process for each act, a thread for
+  each actor, a slice for each statement with SQLite's answer. Around them:
+  reads, has the lock. Inside: waits for the lock.
 JSON of scene list: [{"name","title","links":[],"unable"}]
   unable: why this system cannot play the scene, or ""
 `
@@ -79,6 +88,9 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := cli.SayNewFolder(env, filepath.Join(*dir, "x")); err != nil {
+		return err
+	}
 	options := scenes.Options{Dir: *dir, Stderr: env.Stderr}
 	if *pause {
 		if result.Format != "text" || f.Changed("output") || *trace != "" || html.file != "" {
@@ -87,13 +99,15 @@ func scene(ctx context.Context, args []string, env cli.Env) error {
 		return present(ctx, chosen, options, env)
 	}
 	played, err := play(ctx, chosen, options)
-	err = errors.Join(err, writeFile(*trace, func(w io.Writer) error { return scenes.WriteTrace(w, played.Scenes) }), html.write(func(w io.Writer) error {
-		return web.WriteScenes(w, played.Scenes, cli.Invocation("contention")+" scene "+strings.Join(args, " "), about.Collect(ctx, *dir).Short()+".")
-	}))
+	if len(played.Scenes) == 0 {
+		return err
+	}
 	if werr := result.Write(env, func(w io.Writer, colour bool) error { return played.write(w, result.Format, colour) }); werr != nil {
 		return errors.Join(werr, err)
 	}
-	return err
+	return errors.Join(err, writeFile(env, *trace, openTrace, func(w io.Writer) error { return scenes.WriteTrace(w, played.Scenes) }), html.write(env, func(w io.Writer) error {
+		return web.WriteScenes(w, played.Scenes, cli.Invocation("contention")+" scene "+strings.Join(args, " "), about.Collect(ctx, *dir).Short()+".")
+	}))
 }
 
 func choose(name string) ([]scenes.Scene, error) {
@@ -127,6 +141,9 @@ func play(ctx context.Context, chosen []scenes.Scene, o scenes.Options) (sceneRe
 	var errs []error
 	for _, s := range chosen {
 		story, err := s.Play(ctx, o)
+		if _, ok := errors.AsType[*fs.PathError](err); ok && len(story.Acts) == 0 {
+			return p, errors.Join(append(errs, err)...) // no folder to play in: that is no outcome
+		}
 		p.Scenes = append(p.Scenes, story)
 		if ctx.Err() != nil {
 			p.Interrupted = true
@@ -158,7 +175,7 @@ func present(ctx context.Context, chosen []scenes.Scene, o scenes.Options, env c
 		if err != nil && (len(chosen) == 1 || !errors.Is(err, scenes.ErrUnsupported)) {
 			return err
 		}
-		parts := played.Scenes[0].Parts(cli.Colour(env.Stdout))
+		parts := played.Scenes[0].Parts(paintFor(env.Stdout, cli.Colour(env.Stdout)))
 		for k, part := range parts {
 			if _, err := io.WriteString(env.Stdout, part); err != nil {
 				return fmt.Errorf("write the result: %w", err)
@@ -187,7 +204,7 @@ func (p sceneResult) write(w io.Writer, format string, colour bool) error {
 				return err
 			}
 		}
-		if err := s.WriteText(w, colour); err != nil {
+		if err := s.WriteText(w, paintFor(w, colour)); err != nil {
 			return err
 		}
 	}
@@ -212,7 +229,7 @@ func listScenes(w io.Writer, format string) error {
 		if e.Unable != "" {
 			e.Title += " (not here: " + e.Unable + ")"
 		}
-		if _, err := fmt.Fprintf(w, "%-15s %s\n", e.Name, e.Title); err != nil {
+		if _, err := io.WriteString(w, paintFor(w, false).Wrap(fmt.Sprintf("%-15s ", e.Name), strings.Repeat(" ", 16), e.Title)); err != nil {
 			return err
 		}
 	}

@@ -19,77 +19,102 @@ import (
 	"turnstile/internal/web"
 )
 
-const watchHead = `Show which process holds which lock on an SQLite database, since when, and who pins its WAL.
+const watchHead = `Show which process holds which lock on an SQLite database, since when, and who
+pins its WAL.
 
 Usage:
   contention watch FILE [flags]
 
-It works on any database of this machine, in rollback and in WAL mode, and writes nothing. It samples
-every 10 ms, reports every lock held for 100 ms or more, and ends with a summary at Ctrl-C.
+It works on any database of this machine, in rollback and in WAL mode, and
+writes nothing. It samples every 10 ms, reports every lock held for 100 ms or
+more, and ends with a summary at Ctrl-C.
 
   contention watch app.db
-  contention watch app.db --once                   what is locked now; exit status 3 if it blocks others
-  contention watch app.db --for 1m --alert 2s      exit status 3 if a lock was held for 2 s or more
-  contention watch app.db --record night.json      keep the newest holds, for contention report night.json
-  contention watch app.db --http 127.0.0.1:8090    the holders as lanes, live in a browser
-  contention watch app.db --format json | jq .     one JSON document a line
+  contention watch app.db --once                 what is locked now; exit status
+                                                 3 if it blocks others
+  contention watch app.db --for 1m --alert 2s    exit status 3 if a lock was
+                                                 held for 2 s or more
+  contention watch app.db --record night.json    keep the newest holds, for
+                                                 contention report night.json
+  contention watch app.db --http 127.0.0.1:8090  the holders as lanes, live in a
+                                                 browser
+  contention watch app.db --format json | jq .   one JSON document a line
 
-On a container host, run watch in one container that sees all processes (exit status as below):
-  docker run --rm --pid=host --user 0 --cap-add SYS_PTRACE -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
+On a container host, run watch in one container that sees all processes (exit
+status as below):
 
-const watchManual = `Exit status: 3 with --once if a lock blocks other processes, with --alert if one did so that long;
-0 if there was none; 1 after an error, or if there may be a lock that watch cannot see.
+  docker run --rm --pid=host --user 0 --cap-add SYS_PTRACE \
+    -v /srv/app:/srv/app turnstile contention watch /srv/app/app.db`
 
-Not visible: a waiter leaves no trace, because SQLite polls for a lock. Processes that have the file
-open and hold no lock "may be waiting". A lock held for less than the interval may be missed.
-Several short holds in a row look like one: the number of changes to the file tells them apart.
+const watchManual = `Exit status: 3 with --once if a lock blocks other processes, with --alert if one
+did so that long; 0 if there was none; 1 after an error, or if there may be a
+lock that watch cannot see.
 
-The WAL: a checkpoint copies its frames (pages) into the database file, oldest first. It stops at the
-first frame that is newer than the snapshot of a reader. That reader pins the frames from there on,
-and the WAL grows until it ends.
+Not visible: a waiter leaves no trace, because SQLite polls for a lock.
+Processes that have the file open and hold no lock "may be waiting". A lock held
+for less than the interval may be missed. Several short holds in a row look like
+one: the number of changes to the file tells them apart.
 
---http ADDRESS shows the recording on a live page: a lane for each process that holds a lock or has the
-file open, the size of the WAL and how much of it is pinned. Only this machine can open it, unless
---http-host NAME says under which name others reach it; it has no login.
+The WAL: a checkpoint copies its frames (pages) into the database file, oldest
+first. It stops at the first frame that is newer than the snapshot of a reader.
+That reader pins the frames from there on, and the WAL grows until it ends.
 
---record FILE keeps at least the newest 10,000 holds of 100 ms or more, as many shorter ones, and the
-size of the WAL. It replaces the file every 10 s. The schema is that of a recording of contention
---format json; each lane is a process, and time 0 is "zero".
+--http ADDRESS shows the recording on a live page: a lane for each process that
+holds a lock or has the file open, the size of the WAL and how much of it is
+pinned. Only this machine can open it, unless --http-host NAME says under which
+name others reach it; it has no login.
+
+--record FILE keeps at least the newest 10,000 holds of 100 ms or more, as many
+shorter ones, and the size of the WAL. It replaces the file every 10 s. The
+schema is that of a recording of contention --format json; each lane is a
+process, and time 0 is "zero".
 
 JSON, --once: one document
   {"file","at","journal_mode":"wal|rollback|unknown","visible":true,
    "locks":[{"pid","command","user","state","started","container","inner_pid",
-             "lock":"reserved|pending|exclusive|shared|wal-write|wal-checkpoint|wal-recover|wal-read",
+             "lock":"reserved|pending|exclusive|shared|
+                     wal-write|wal-checkpoint|wal-recover|wal-read",
              "idle","seen_ms","changes"}],
    "open":[{"pid","command","user","state","started","container","inner_pid"}],
    "wal":{"bytes","page_size","frames","copied","pinned_frames","pinned_bytes",
           "readers":[{"pid","command","since","pinned_frames","pinned_bytes"}]},
    "unseen":[],"note"}
-  visible: false if the holder of a lock is hidden, or may be; note says why. unseen: why there may be
-  locks that are not listed. pid: 0 for a process in another PID namespace or on another machine, -1
-  for an open file description's lock, which belongs to no process. state: running, sleeping, disk
-  wait, stopped, traced, zombie. inner_pid: its PID in its own PID namespace (a container), else 0.
-  idle: an exclusive lock without an open transaction. seen_ms: for how long it is known to have been
-  held. changes: between how many samples the file was written to. open: processes that have the file
-  open and hold none of the locks. wal: null outside of WAL mode. copied: frames that are in the
-  database file already. A process with several locks is listed with the strongest on the file, and
-  with those on the -shm file that do not follow from another.
+  visible: false if the holder of a lock is hidden, or may be; note says why.
+  unseen: why there may be locks that are not listed. pid: 0 for a process in
+  another PID namespace or on another machine, -1 for an open file description's
+  lock, which belongs to no process. state: running, sleeping, disk wait,
+  stopped, traced, zombie. inner_pid: its PID in its own PID namespace (a
+  container), else 0. idle: an exclusive lock without an open transaction.
+  seen_ms: for how long it is known to have been held. changes: between how many
+  samples the file was written to. open: processes that have the file open and
+  hold none of the locks. wal: null outside of WAL mode. copied: frames that are
+  in the database file already. A process with several locks is listed with the
+  strongest on the file, and with those on the -shm file that do not follow from
+  another.
 JSON, without --once: one document a line. The first is the one above, then
-  {"hold":{"pid","command","lock","from","until","seen_ms","changes","ended","idle",
+  {"hold":{"pid","command","lock","from","until","seen_ms","changes","ended",
+           "idle",
            "stages":[{"lock","seen_ms"}],"open":[PID]}}
-      a lock held for 100 ms or more: "ended": false when it gets that old, true when it is gone;
-      stages: each lock level and how long it lasted; open: processes that may have been waiting
+      a lock held for 100 ms or more: "ended": false when it gets that old, true
+      when it is gone; stages: each lock level and how long it lasted; open:
+      processes that may have been waiting
   {"alert":{...}}
-      the same, when a lock that blocks others reaches --alert, and each time that doubles
+      the same, when a lock that blocks others reaches --alert, and each time
+      that doubles
   {"note":"..."}
       anything else
-  {"summary":{"file","from","until","interval_ms","samples","longest_gap_ms","missed_ms","write_locked",
-   "processes":[{"pid","command","lock","class":"write|read|checkpoint|recovery","share","holds",
-   "longest_ms"}],"open":[{...}],"wal":{"bytes_before","bytes_after","pinned_frames","pinned_bytes",
-   "pid","command"},"alerts","interrupted":true}}
+  {"summary":{"file","from","until","interval_ms","samples","longest_gap_ms",
+   "missed_ms","write_locked",
+   "processes":[{"pid","command","lock",
+                 "class":"write|read|checkpoint|recovery",
+                 "share","holds","longest_ms"}],
+   "open":[{...}],
+   "wal":{"bytes_before","bytes_after","pinned_frames","pinned_bytes","pid",
+          "command"},
+   "alerts","interrupted":true}}
       the last; missed_ms: time without samples; write_locked and share: of the
-      samples, 0 to 1; holds: of 100 ms or more; open: who had the file open while a lock blocked
-      others; wal: with the reader that pinned the most`
+      samples, 0 to 1; holds: of 100 ms or more; open: who had the file open
+      while a lock blocked others; wal: with the reader that pinned the most`
 
 const (
 	// minHold is how long a lock must be held to be reported.
@@ -143,7 +168,7 @@ func parseWatch(args []string, env cli.Env) (c watchConfig, done bool, err error
 	case c.alert < 0 || f.Changed("alert") && c.alert == 0:
 		return c, false, cli.Usagef("for example --alert 2s", "--alert is %s, want more than 0", c.alert)
 	case c.once && (c.duration > 0 || c.alert > 0 || c.record != "" || c.page.addr != ""):
-		return c, false, cli.Usagef("contention watch FILE --for 1m --alert 2s", "--once exits at once: --for, --alert, --record and --http are for a longer watch")
+		return c, false, cli.Usagef("contention watch "+quoted(f.Arg(0))+" --for 1m --alert 2s", "--once exits at once: --for, --alert, --record and --http are for a longer watch")
 	}
 	c.file = f.Arg(0)
 	return c, false, c.page.check()

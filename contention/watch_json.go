@@ -223,7 +223,7 @@ func (o *watchOutput) look(d watchDoc) error {
 	if o.config.format == "json" {
 		return cli.WriteJSON(o.env.Stdout, d)
 	}
-	return o.write(watchText(d, o.paint))
+	return o.write(watchText(d, o.paint) + onceAdvice(d, o.paint))
 }
 
 // begin shows the first look of many.
@@ -235,8 +235,8 @@ func (o *watchOutput) begin(d watchDoc) error {
 	if o.config.duration > 0 {
 		ends = fmt.Sprintf("ends with a summary after %s", o.config.duration)
 	}
-	return o.write(watchText(d, o.paint) + fmt.Sprintf(
-		"\nLooking every %s. Locks held for %s or more follow; %s.\n\n", o.config.interval, minHold, ends))
+	return o.write(watchText(d, o.paint) + "\n" + o.paint.Fit("", "", fmt.Sprintf(
+		"Looking every %s. Locks held for %s or more follow; %s.", o.config.interval, minHold, ends)) + "\n")
 }
 
 // note reports anything that is not a lock.
@@ -271,5 +271,5 @@ func (o *watchOutput) summary(s watchSummary) error {
 		return err
 	}
 	o.clear()
-	return o.write(summaryText(s))
+	return o.write(summaryText(s, o.paint))
 }

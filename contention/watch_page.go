@@ -9,6 +9,7 @@ import (
 
 	"turnstile/internal/lab/report"
 	"turnstile/internal/locks"
+	"turnstile/internal/screen"
 	"turnstile/internal/web"
 )
 
@@ -72,6 +73,6 @@ func (p *watchPage) status(d watchDoc, current []locks.Hold) {
 	for _, h := range current {
 		d.extend(h)
 	}
-	p.page.publish("status", web.NewStatusMessage(watchText(d, report.Paint{})), true)
+	p.page.publish("status", web.NewStatusMessage(watchText(d, screen.Paint{})), true)
 	p.open = d.Open
 }

@@ -165,7 +165,7 @@ func (r *recorder) since(at recorded) report.Recording {
 // a process waited, nor how many rows it wrote.
 func (r *recorder) event(h locks.Hold) report.Event {
 	from, until := h.From.Sub(r.zero), h.Until.Sub(r.zero)
-	return report.Event{Ready: from, Wants: from, Begun: from, Released: until, End: until, Unfinished: !h.Ended, Lock: string(h.Lock)}
+	return report.Event{Ready: from, Wants: from, Begun: from, Released: until, End: until, Unfinished: !h.Ended, Lock: string(h.Mostly())}
 }
 
 // laneName tells apart the locks that one process can hold at a time.

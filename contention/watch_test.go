@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"turnstile/internal/cli"
-	"turnstile/internal/lab/report"
 	"turnstile/internal/locks"
+	"turnstile/internal/screen"
 )
 
 func runWatch(ctx context.Context, args ...string) (stdout, stderr string, status int) {
@@ -30,6 +30,13 @@ func TestWatchRefuses(t *testing.T) {
 	if err := os.WriteFile(text, []byte("just some text, longer than a header"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	full := t.TempDir()
+	for name, text := range map[string]string{"a.txt": "just some text, longer than a header", "empty.db": "", "my app.db": "SQLite format 3\x00\x10\x00\x02\x02" + strings.Repeat("\x00", 80)} {
+		if err := os.WriteFile(filepath.Join(full, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watchThis := cli.Invocation("contention") + " watch "
 	for _, c := range []struct {
 		args   []string
 		status int
@@ -39,8 +46,9 @@ func TestWatchRefuses(t *testing.T) {
 		{[]string{app}, 1, "app.db"},
 		{[]string{text, "--once", "--format", "json"}, 1, "not an SQLite database"},
 		{[]string{text}, 1, "not an SQLite database"},
-		{[]string{dir, "--once"}, 1, dir},
-		{[]string{app + "-wal"}, 1, "hint: name the database itself: " + cli.Invocation("contention") + " watch " + app + "\n"},
+		{[]string{dir, "--once"}, 1, "hint: name a database in this folder: " + watchThis + filepath.Join(dir, "app.db") + "\n"},
+		{[]string{full}, 1, "hint: name a database in this folder: " + watchThis + "'" + filepath.Join(full, "my app.db") + "'\n"},
+		{[]string{app + "-wal"}, 1, "hint: name the database itself: " + watchThis + app + "\n"},
 		{nil, 2, "which database?"},
 		{[]string{app, text}, 2, "one database at a time"},
 		{[]string{app, "--format", "yaml"}, 2, `--format is "yaml"`},
@@ -48,6 +56,7 @@ func TestWatchRefuses(t *testing.T) {
 		{[]string{app, "--for", "0s"}, 2, "--for is 0s"},
 		{[]string{app, "--alert", "-1s"}, 2, "--alert is -1s"},
 		{[]string{app, "--once", "--alert", "1s"}, 2, "--once exits at once"},
+		{[]string{app, "--once", "--alert", "1s"}, 2, "hint: " + watchThis + app + " --for 1m --alert 2s\n"},
 	} {
 		out, errs, status := runWatch(t.Context(), c.args...)
 		if status != c.status || out != "" || !strings.Contains(errs, c.stderr) {
@@ -139,24 +148,23 @@ func TestWatchText(t *testing.T) {
 		"recovering":    with(free, lockOf(locks.Recover)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := watchText(d, report.Paint{})
+			got := watchText(d, screen.Paint{})
 			golden(t, "watch-"+name, got)
-			for line := range strings.Lines(got) {
-				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 100 {
-					t.Errorf("%d characters in a line: %s", n, line)
-				}
-			}
+			fits(t, 100, got)
+			fits(t, 60, watchText(d, screen.Paint{Columns: 60}))
 		})
 	}
-	if got := watchText(free, report.Paint{Colour: true}); !strings.Contains(got, "\x1b[32mnot locked\x1b[0m") {
+	if got := watchText(free, screen.Paint{Colour: true}); !strings.Contains(got, "\x1b[32mnot locked\x1b[0m") {
 		t.Errorf("no colour: %q", got)
 	}
 }
 
-func TestWrap(t *testing.T) {
-	text := strings.Repeat("word ", 18) + "kill -CONT 12345 lets it continue"
-	if got := wrap(98, text, "  "); !strings.Contains(got, "\n  kill -CONT 12345 lets") {
-		t.Errorf("the command is broken or not on a line of its own:\n%s", got)
+func fits(t *testing.T, columns int, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > columns {
+			t.Errorf("%d characters in a line: %s", n, line)
+		}
 	}
 }
 
@@ -259,12 +267,13 @@ func TestWatchSummaryText(t *testing.T) {
 		},
 	}
 	d := newWatchSummary("app.db", 10*time.Millisecond, s, true)
-	golden(t, "watch-summary", summaryText(d))
+	golden(t, "watch-summary", summaryText(d, screen.Paint{}))
 	d.MissedMS, d.WAL = 3200, &watchWALSummary{4 << 20, 12 << 20, 2842, 2842 * 4120, 9, "web"}
 	for i := range 12 {
 		d.Open = append(d.Open, watchProcess{PID: 100 + i, Command: "worker"})
 	}
-	golden(t, "watch-summary-full", summaryText(d))
+	golden(t, "watch-summary-full", summaryText(d, screen.Paint{}))
+	fits(t, 60, summaryText(d, screen.Paint{Columns: 60}))
 }
 
 // TestWatchManual: the manual names every key of the JSON documents.

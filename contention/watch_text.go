@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,8 +16,8 @@ import (
 	"golang.org/x/term"
 
 	"turnstile/internal/cli"
-	"turnstile/internal/lab/report"
 	"turnstile/internal/locks"
+	"turnstile/internal/screen"
 )
 
 // meaning says what the holder of a lock does, and what the others can do.
@@ -40,44 +39,44 @@ var modeText = map[string]string{
 	locks.WAL: "WAL mode", locks.Rollback: "rollback-journal mode", locks.Unknown: "an empty file, journal mode unknown",
 }
 
-func watchText(d watchDoc, paint report.Paint) string {
+func watchText(d watchDoc, paint screen.Paint) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s at %s (%s): %s\n", d.File, d.At.Format("15:04:05.000"), modeText[d.Mode], headline(d, paint))
+	b.WriteString(paint.Fit("", "", fmt.Sprintf("%s at %s (%s): %s", d.File, d.At.Format("15:04:05.000"), modeText[d.Mode], headline(d, paint))))
 	for _, l := range d.Locks {
-		fmt.Fprintf(&b, "\n  %s%s\n", who(l.PID, l.Command), stateText(l.State))
+		b.WriteString("\n" + paint.Fit("  ", "    ", who(l.PID, l.Command)+stateText(l.State)))
 		what := meaning[l.Lock]
 		if l.Idle {
 			what = idleMeaning
 		}
-		b.WriteString(wrap(paint.Width()-2, fmt.Sprintf("%s: %s", l.Lock, what), "    "))
+		b.WriteString(paint.Wrap("    ", "    ", fmt.Sprintf("%s: %s", l.Lock, what)))
 		if facts := lockFacts(l, d.At); facts != "" {
-			b.WriteString(wrap(paint.Width()-2, facts, "    "))
+			b.WriteString(paint.Wrap("    ", "    ", facts))
 		}
 	}
 	if w := d.WAL; w != nil && w.Bytes > 0 {
-		b.WriteString("\n" + wrap(paint.Width()-2, walText(w), ""))
+		b.WriteString("\n" + paint.Wrap("", "", walText(w)))
 		for _, r := range w.Readers {
 			if r.PinnedFrames > 0 {
-				fmt.Fprintf(&b, "  %s\n    reads since %s (%s) and pins %s\n", who(r.PID, r.Command),
-					r.Since.In(d.At.Location()).Format("15:04:05.000"), shortTime(d.until.Sub(r.Since)), framesText(r.PinnedFrames, r.PinnedBytes))
+				b.WriteString(paint.Fit("  ", "    ", who(r.PID, r.Command)) + paint.Wrap("    ", "    ", fmt.Sprintf("reads since %s or earlier (%s) and pins %s",
+					r.Since.In(d.At.Location()).Format("15:04:05.000"), shortTime(d.until.Sub(r.Since)), framesText(r.PinnedFrames, r.PinnedBytes))))
 			}
 		}
 	}
 	if len(d.Open) > 0 {
 		if slices.ContainsFunc(d.Locks, func(l watchLock) bool { return l.Lock.Blocks() }) {
-			b.WriteString("\nThese have it open and hold no lock. They may be waiting (SQLite polls: a waiter leaves no trace):\n")
+			b.WriteString("\n" + paint.Wrap("", "", "These have it open and hold no lock. They may be waiting (SQLite polls: a waiter leaves no trace):"))
 		} else {
 			b.WriteString("\nThese have it open and hold no lock:\n")
 		}
 		for _, p := range d.Open {
-			fmt.Fprintf(&b, "  %s%s\n", who(p.PID, p.Command), stateText(p.State))
+			b.WriteString(paint.Fit("  ", "    ", who(p.PID, p.Command)+stateText(p.State)))
 		}
 	}
 	if d.Note != "" {
-		b.WriteString("\n" + wrap(paint.Width()-2, "note: "+d.Note, ""))
+		b.WriteString("\n" + paint.Wrap("", "", "note: "+d.Note))
 	}
 	if a := advice(d); a != "" {
-		b.WriteString(wrap(paint.Width()-2, "hint: "+a, ""))
+		b.WriteString(paint.Wrap("", "", "hint: "+a))
 	}
 	return b.String()
 }
@@ -140,11 +139,11 @@ func walWarningText(w *locks.WALState) string {
 		return s + ", and no reader pins it: PRAGMA wal_checkpoint(TRUNCATE) empties it"
 	}
 	r := w.Readers[0]
-	return fmt.Sprintf("%s: %s reads since %s and pins %s", s, who(r.PID, r.Command), r.Since.Format("15:04:05"), framesText(r.Pinned, w.Bytes(r.Pinned)))
+	return fmt.Sprintf("%s: %s reads since %s or earlier and pins %s", s, who(r.PID, r.Command), r.Since.Format("15:04:05"), framesText(r.Pinned, w.Bytes(r.Pinned)))
 }
 
 // headline is the state of the database in a few words.
-func headline(d watchDoc, paint report.Paint) string {
+func headline(d watchDoc, paint screen.Paint) string {
 	any := func(want func(watchLock) bool) bool { return slices.ContainsFunc(d.Locks, want) }
 	red := func(s string) string { return paint.Bold(paint.Red(s)) }
 	switch {
@@ -177,10 +176,8 @@ func advice(d watchDoc) string {
 		pid := d.Locks[halted].PID
 		return fmt.Sprintf("process %d is stopped and keeps its lock. kill -CONT %d lets it continue. kill -KILL %d ends it (kill %d alone "+
 			"waits until it continues), and SQLite rolls back what it has not committed", pid, pid, pid, pid)
-	case (!d.Visible || len(d.Unseen) > 0) && len(d.Locks) == 0:
-		return ""
 	case len(d.Locks) == 0:
-		return "most locks are held for milliseconds only: contention watch FILE, without --once, sees those as well"
+		return ""
 	case writer >= 0:
 		return writerAdvice(d.Locks[writer])
 	case d.Locks[0].Lock == locks.Shared:
@@ -189,6 +186,15 @@ func advice(d watchDoc) string {
 		return "if it persists: end the read transaction (read the SELECT to its end, close the cursor, COMMIT). Then PRAGMA wal_checkpoint(TRUNCATE) empties the WAL"
 	}
 	return ""
+}
+
+// onceAdvice is what to do after a single look that saw no lock.
+func onceAdvice(d watchDoc, paint screen.Paint) string {
+	if !d.Visible || len(d.Unseen) > 0 || len(d.Locks) > 0 {
+		return ""
+	}
+	watch := strings.ReplaceAll(cli.Typeable("contention watch "+quoted(d.File)), " ", screen.Space)
+	return paint.Wrap("", "", "hint: most locks are held for milliseconds only. This sees those as well: "+watch)
 }
 
 func writerAdvice(l watchLock) string {
@@ -303,39 +309,47 @@ func alertText(h locks.Hold, open []locks.Process) string {
 	return fmt.Sprintf("%s has held %s (%s) for %s%s", who(h.PID, h.Command), lockKind[h.Lock.Class()], currentStage(h), shortTime(h.Seen()), waitersText(h, open))
 }
 
-func summaryText(d watchSummary) string {
+func summaryText(d watchSummary, paint screen.Paint) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nWatched for %s: %s samples, at most %d ms apart. In %s of them a process held the write lock.\n",
+	line := func(format string, values ...any) { b.WriteString(paint.Fit("", "", fmt.Sprintf(format, values...))) }
+	b.WriteString("\n")
+	line("Watched for %s: %s samples, at most %d ms apart. In %s of them a process held the write lock.",
 		shortTime(d.Until.Sub(d.From)), humanize.Comma(int64(d.Samples)), d.GapMS, percent(d.WriteLocked))
 	if d.MissedMS > 0 {
-		fmt.Fprintf(&b, "watch took no sample for %s in all: locks of that time were missed.\n", shortTime(time.Duration(d.MissedMS)*time.Millisecond))
+		line("watch took no sample for %s in all: locks of that time were missed.", shortTime(time.Duration(d.MissedMS)*time.Millisecond))
 	}
 	if len(d.Processes) == 0 {
 		b.WriteString("No lock was seen.\n")
 	} else {
 		b.WriteString("\n")
-		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(w, "  lock\tof the time\tlongest\t%s or more\tprocess\n", minHold)
+		var table strings.Builder
+		w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(w, "lock\tof the time\tlongest\t%s or more\tprocess\n", minHold)
 		for _, p := range d.Processes {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%d\t%s\n", p.Lock, percent(p.Share), shortTime(time.Duration(p.LongestMS)*time.Millisecond), p.Holds, who(p.PID, p.Command))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", p.Class, percent(p.Share), shortTime(time.Duration(p.LongestMS)*time.Millisecond), p.Holds, who(p.PID, p.Command))
 		}
 		w.Flush() // into a strings.Builder, which takes everything
+		last := strings.Repeat(" ", 2+strings.Index(table.String(), "process"))
+		for row := range strings.Lines(table.String()) {
+			b.WriteString(paint.Fit("  ", last, strings.TrimSuffix(row, "\n")))
+		}
 	}
 	if len(d.Open) > 0 {
-		b.WriteString("\nHad the file open while a lock blocked others, and may have waited:\n")
+		b.WriteString("\n")
+		line("Had the file open while a lock blocked others, and may have waited:")
 		for _, p := range d.Open[:min(10, len(d.Open))] {
-			fmt.Fprintf(&b, "  %s\n", who(p.PID, p.Command))
+			b.WriteString(paint.Fit("  ", "    ", who(p.PID, p.Command)))
 		}
 		if len(d.Open) > 10 {
 			fmt.Fprintf(&b, "  and %d more\n", len(d.Open)-10)
 		}
 	}
 	if w := d.WAL; w != nil && w.BytesAfter > 0 {
-		fmt.Fprintf(&b, "\nThe WAL was %s at the start and %s at the end.", humanize.IBytes(uint64(w.BytesBefore)), humanize.IBytes(uint64(w.BytesAfter)))
+		text := fmt.Sprintf("The WAL was %s at the start and %s at the end.", humanize.IBytes(uint64(w.BytesBefore)), humanize.IBytes(uint64(w.BytesAfter)))
 		if w.PinnedFrames > 0 {
-			fmt.Fprintf(&b, " %s pinned up to %s.", who(w.PID, w.Command), framesText(w.PinnedFrames, w.PinnedBytes))
+			text += fmt.Sprintf(" %s pinned up to %s.", who(w.PID, w.Command), framesText(w.PinnedFrames, w.PinnedBytes))
 		}
-		b.WriteString("\n")
+		b.WriteString("\n" + paint.Fit("", "", text))
 	}
 	return b.String()
 }
@@ -365,7 +379,7 @@ func noteChange(before, now string) string {
 type watchOutput struct {
 	config watchConfig
 	env    cli.Env
-	paint  report.Paint
+	paint  screen.Paint
 	folds  map[foldKey]*fold
 }
 
@@ -388,7 +402,7 @@ func (o *watchOutput) live() bool {
 // event writes a line of the log above the status line.
 func (o *watchOutput) event(at time.Time, text string) error {
 	o.clear()
-	return o.write(at.Format("15:04:05.000") + "  " + text + "\n")
+	return o.write(o.paint.Fit(at.Format("15:04:05.000")+"  ", "              ", text))
 }
 
 func (o *watchOutput) clear() {
@@ -559,31 +573,4 @@ func shortTime(d time.Duration) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return d.Round(time.Second).String()
-}
-
-// commandSpace matches the spaces in "kill -CONT 7".
-var commandSpace = regexp.MustCompile(` (\d|-[A-Z])`)
-
-// wrap breaks text into lines of a width. It keeps a command with a PID on one
-// line.
-func wrap(columns int, text, indent string) string {
-	var b strings.Builder
-	width := 0
-	for _, word := range strings.Split(commandSpace.ReplaceAllString(text, "\u00a0$1"), " ") {
-		n := len([]rune(word))
-		switch {
-		case width == 0:
-			b.WriteString(indent)
-			width = len(indent)
-		case width+1+n > columns:
-			b.WriteString("\n" + indent)
-			width = len(indent)
-		default:
-			b.WriteString(" ")
-			width++
-		}
-		b.WriteString(word)
-		width += n
-	}
-	return strings.ReplaceAll(b.String(), "\u00a0", " ") + "\n"
 }

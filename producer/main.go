@@ -52,11 +52,12 @@ same name is the same data set. If another file is sent under a known name, its
 rows differ from the stored ones and are rejected.
 
 The result with --format json: {"rows", "messages", "blank", "seconds",
-"rows_per_second", "asked_rows_per_second", "confirm", "stored", "already_there",
-"rejected", "interrupted", "files": [{"file", "source", and the same counts}]}. "rows"
-counts the rows that are done, without the header and blank records. "stored",
-"already_there" and "rejected" are null unless --confirm stored; then they add
-up to "rows". "asked_rows_per_second" is null for --rate max.
+"rows_per_second", "asked_rows_per_second", "confirm", "stored",
+"already_there", "rejected", "interrupted", "files": [{"file", "source", and the
+same counts}]}. "rows" counts the rows that are done, without the header and
+blank records. "stored", "already_there" and "rejected" are null unless
+--confirm stored; then they add up to "rows". "asked_rows_per_second" is null
+for --rate max.
 `
 
 // sample is the file sent if none is named.

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +21,13 @@ type pace struct {
 	rate   float64
 	single bool // one row per message, always
 }
+
+// Rates in rows per second. With a lower one the time of the next row would exceed that
+// of a [time.Duration], 292 years.
+const (
+	minRate = 1e-9
+	maxRate = 1e9
+)
 
 // unlimited reports whether rows are sent without a pause.
 func (p pace) unlimited() bool { return p.rate == 0 }
@@ -41,10 +47,10 @@ func parseRate(s string) (pace, error) {
 	number, unit, _ := strings.Cut(s, "/")
 	per, ok := map[string]float64{"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}[unit]
 	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || !ok || !(n > 0) || math.IsInf(n, 0) {
-		return pace{}, cli.Usagef("use a rate such as 10/s or 600/m, or max for no pause", "--rate is %q", s)
+	if rate := n / per; err == nil && ok && rate >= minRate && rate <= maxRate {
+		return pace{rate: rate}, nil
 	}
-	return pace{rate: n / per}, nil
+	return pace{}, cli.Usagef("use a rate such as 10/s or 600/m, or max for no pause", "--rate is %q", s)
 }
 
 func parseEvery(d time.Duration) (pace, error) {
@@ -140,8 +146,8 @@ func (s *schedule) late(done int64) time.Duration {
 
 // reportLate logs when the pace can't be held and when it is held again. done
 // returns the number of rows that are done; roundTrip is the network's share of
-// a row's delay.
-func (s *schedule) reportLate(ctx context.Context, log *slog.Logger, done func() int64, roundTrip time.Duration) {
+// a row's delay. Without a connection it logs nothing: that has been logged.
+func (s *schedule) reportLate(ctx context.Context, log *slog.Logger, done func() int64, connected func() bool, roundTrip time.Duration) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last, since := int64(0), time.Time{}
@@ -154,7 +160,7 @@ func (s *schedule) reportLate(ctx context.Context, log *slog.Logger, done func()
 		n := done()
 		late := s.late(n)
 		switch isLate := late > time.Second+2*roundTrip; {
-		case isLate && since.IsZero():
+		case isLate && since.IsZero() && connected():
 			since = time.Now()
 			log.Warn("the rate is not reached", "asked_per_second", formatRate(s.rate), "reached_per_second", formatRate(float64(n-last)),
 				"late", late.Round(100*time.Millisecond))

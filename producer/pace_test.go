@@ -122,7 +122,7 @@ func TestReportLate(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 		defer cancel()
-		s.reportLate(ctx, slog.New(slog.NewTextHandler(&out, nil)), done, 0)
+		s.reportLate(ctx, slog.New(slog.NewTextHandler(&out, nil)), done, func() bool { return time.Since(start) > 2*time.Second }, 0)
 		text := out.String()
 		if strings.Count(text, "the rate is not reached") != 1 || !strings.Contains(text, "asked_per_second=100 reached_per_second=50 late=1.5s") ||
 			strings.Count(text, "the rate is reached again") != 1 {

@@ -102,8 +102,7 @@ func (r *result) writeText(w io.Writer) error {
 	if r.Rejected != nil && *r.Rejected > 0 {
 		fmt.Fprintln(&b, cli.Typeable("to list the rejected rows with reasons: consumer rejects"))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return cli.WriteText(w, b.String())
 }
 
 // formatRate shows two digits of a slow rate, which would round to 0.

@@ -70,10 +70,16 @@ func (s *sender) resumeHint() string {
 		return "send the whole file again: no row is stored twice"
 	}
 	file, line := s.firstNotDone()
-	words := []string{"resume with: producer"}
+	words := []string{"resume with: producer"} // cli.Typeable adds --server
 	s.flags.Visit(func(f *pflag.Flag) {
-		if !slices.Contains([]string{"from-line", "limit", "output", "verbose"}, f.Name) {
-			words = append(words, "--"+f.Name, shellQuote(f.Value.String()))
+		switch value := cli.ShellQuote(f.Value.String()); {
+		case slices.Contains([]string{"from-line", "limit", "output", "server", "verbose"}, f.Name):
+		case value == f.NoOptDefVal: // a boolean flag takes no next word
+			words = append(words, "--"+f.Name)
+		case f.NoOptDefVal != "":
+			words = append(words, "--"+f.Name+"="+value)
+		default:
+			words = append(words, "--"+f.Name, value)
 		}
 	})
 	words = append(words, "--from-line", strconv.FormatInt(line, 10))
@@ -82,7 +88,7 @@ func (s *sender) resumeHint() string {
 	}
 	for _, path := range s.files[file:] {
 		if path != sample || len(s.files) > 1 {
-			words = append(words, shellQuote(path))
+			words = append(words, cli.ShellQuote(path))
 		}
 	}
 	return strings.Join(words, " ")
@@ -97,13 +103,3 @@ func (s *sender) firstNotDone() (file int, line int64) {
 	}
 	return s.file, s.line
 }
-
-// shellQuote returns s as one word of a shell command.
-func shellQuote(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(shellSafe, r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-const shellSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%"

@@ -71,7 +71,7 @@ func (s *sender) send(ctx context.Context) (err error) {
 		s.progress = cli.NewProgress(s.env, s.log, "sending", size)
 		defer s.progress.Done()
 	} else {
-		defer s.watchPace(ctx)()
+		defer s.watchPace(ctx, conn)()
 	}
 	if s.timeout > 0 {
 		defer s.enforceTimeout(cancel)()
@@ -131,7 +131,7 @@ func checkRows(file *mta.File) error {
 
 func explainMissing(err error, path string) error {
 	if errors.Is(err, os.ErrNotExist) && path == sample {
-		return cli.WithHint(err, "name a FILE, or run producer in the folder that has "+sample)
+		return cli.WithHint(fmt.Errorf("there is no %s in this folder", sample), "name a file: "+cli.Invocation("producer")+" FILE")
 	}
 	return err
 }
@@ -169,7 +169,10 @@ func (s *sender) connect(ctx context.Context, cancel context.CancelCauseFunc) (*
 	if err != nil {
 		return nil, err
 	}
-	s.pub, err = conn.Publisher(ctx, stream.PublisherOptions{Stored: s.stored(), Compress: s.compress, Done: s.done})
+	s.pub, err = conn.Publisher(ctx, stream.PublisherOptions{
+		Stored: s.stored(), Compress: s.compress, Done: s.done,
+		WhenFull: "is a consumer running? start one: consumer --db FILE",
+	})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -315,10 +318,10 @@ func (s *sender) done(r stream.Receipt) {
 
 // watchPace reports when the rate is not reached. It returns a function that ends
 // the reports.
-func (s *sender) watchPace(ctx context.Context) (stop func()) {
+func (s *sender) watchPace(ctx context.Context, conn *stream.Conn) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.schedule.reportLate(ctx, s.log, s.doneRows, s.pub.RoundTrip()) })
+	wg.Go(func() { s.schedule.reportLate(ctx, s.log, s.doneRows, conn.Connected, s.pub.RoundTrip()) })
 	return func() {
 		cancel()
 		wg.Wait()
