@@ -50,6 +50,7 @@ const (
 )
 
 func TestCampaign(t *testing.T) {
+	t.Parallel()
 	rounds := 1
 	if os.Getenv("CI") == "true" {
 		rounds = 30
@@ -59,6 +60,7 @@ func TestCampaign(t *testing.T) {
 
 // TestPowerCut is the campaign with power cuts alone.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	rounds := 1
 	if os.Getenv("CI") == "true" {
 		rounds = 10

@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,19 +17,20 @@ import (
 )
 
 const (
-	clusterRows = 200_000
+	clusterRows = 600_000 // at clusterRate more than the faults need on the slowest machine
+	clusterRate = "2000/s"
 	// flowsAgain is how long no row may pass after a broker is lost.
 	flowsAgain = 15 * time.Second
 )
 
 func clusterFaults(t *testing.T, c *project) {
-	c.compose("up", "-d", "cluster-consumer")
+	c.compose("up", "-d", "cluster-consumer", "cluster-page")
 	f := c.generate("cluster.csv", clusterRows)
 	if info := c.stream(); info.Config.Replicas != 3 || info.Cluster == nil {
 		t.Fatalf("the stream has %d replicas: %+v", info.Config.Replicas, info.Cluster)
 	}
 	// At full speed the file would end before the faults do.
-	sent := c.inBackground("cluster-producer", "cluster.csv", f, "--rate", "2000/s")
+	sent := c.inBackground("cluster-producer", "cluster.csv", f, "--rate", clusterRate)
 
 	c.passed(1000)
 	leader := c.stream().Cluster.Leader
@@ -50,10 +52,9 @@ func clusterFaults(t *testing.T, c *project) {
 	// The test does not wait until this broker has all rows: at this pace its
 	// catch-up may be restarted again and again.
 	c.docker("network", "connect", "--alias", leader, network, id)
-	if err := <-sent; err != nil {
-		t.Fatal(err)
-	}
+	c.sendTheRest("cluster-producer", "cluster.csv", f, sent)
 	c.proved("cluster-consumer", "cluster.csv", f)
+	pageOfClusterHears(c)
 
 	// Without a majority the broker that is left says that it is not well.
 	c.compose("stop", "-t", "30", "broker-1", "broker-2")
@@ -61,11 +62,49 @@ func clusterFaults(t *testing.T, c *project) {
 		out, err := c.try("exec", "-T", "broker-3", "broker", "healthcheck")
 		return err != nil && strings.Contains(out, "health of")
 	})
+	c.logged("broker-3", `msg="the broker is not healthy"`)
 	c.compose("start", "broker-1", "broker-2")
 	c.until(time.Minute, "it is healthy again", func() bool {
 		_, err := c.try("exec", "-T", "broker-3", "broker", "healthcheck")
 		return err == nil
 	})
+	c.logged("broker-3", `msg="the broker is healthy again"`)
+	c.logged("broker-1", "msg=stopped store=var/broker messages=")
+}
+
+// sendTheRest interrupts the sender in the background, and goes on at full speed where
+// it says that it stopped.
+func (c *project) sendTheRest(service, file string, mount *ownedFile, sent <-chan error) {
+	c.t.Helper()
+	sender := c.docker("ps", "-q", "--filter", "label=com.docker.compose.project="+c.name,
+		"--filter", "label=com.docker.compose.service="+service, "--filter", "label=com.docker.compose.oneoff=True")
+	c.docker("kill", "--signal", "INT", sender)
+	if err := <-sent; err == nil {
+		c.t.Fatal("the sender was interrupted, and ended with status 0")
+	}
+	said, err := os.ReadFile(c.sender)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	hint := regexp.MustCompile(`resume with: .*(--from-line) ([0-9]+)`).FindSubmatch(said)
+	if hint == nil {
+		c.t.Fatalf("the interrupted sender does not say how to go on:\n%s", lastLines(string(said), 10))
+	}
+	c.t.Logf("interrupted at line %s", hint[2])
+	c.compose(c.sending(service, file, mount, string(hint[1]), string(hint[2]))...)
+}
+
+// pageOfClusterHears: the published page hears what the brokers have acknowledged.
+func pageOfClusterHears(c *project) {
+	c.until(time.Minute, "the page hears of rows", func() bool {
+		return regexp.MustCompile(`"acked":[1-9]`).MatchString(c.get("cluster-page", "8091", "/saved.html"))
+	})
+}
+
+// logged waits until a service has logged a text.
+func (c *project) logged(service, text string) {
+	c.t.Helper()
+	c.until(time.Minute, service+" logs "+text, func() bool { return strings.Contains(c.logs(service), text) })
 }
 
 // stream asks any broker for the stream's state, by its address on the

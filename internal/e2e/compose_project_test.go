@@ -5,11 +5,13 @@ package e2e
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
@@ -28,6 +30,7 @@ type project struct {
 	whole *testing.T
 	name  string
 	image string
+	dir   string // of docker-compose.yml; "": the project's own
 	env   []string
 	// sender is the log of the file that is sent in the background.
 	sender string
@@ -91,9 +94,9 @@ func (c *project) command(ctx context.Context, name string, args ...string) *exe
 		words = append(words, args...)
 	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Dir = root
+	cmd.Dir = cmp.Or(c.dir, root)
 	// Port 0 is any free port of the host.
-	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "BROKER_PORT=0", "MONITOR_PORT=0", "PAGE_PORT=0")...)
+	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "BROKER_PORT=0", "MONITOR_PORT=0", "PAGE_PORT=0", "CLUSTER_PAGE_PORT=0")...)
 	return cmd
 }
 
@@ -164,6 +167,22 @@ func (c *project) container(service string) string {
 func (c *project) inspect(id, format string) string {
 	c.t.Helper()
 	return c.docker("inspect", "--format", format, id)
+}
+
+// get asks a published port of a service, and returns what it answers with status 200.
+func (c *project) get(service, port, path string) string {
+	c.t.Helper()
+	port = c.inspect(c.container(service), `{{(index (index .NetworkSettings.Ports "`+port+`/tcp") 0).HostPort}}`)
+	answer, err := http.Get("http://127.0.0.1:" + port + path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		c.t.Fatalf("%s%s: %s %v", service, path, answer.Status, err)
+	}
+	return string(text)
 }
 
 // until waits for a condition.

@@ -47,6 +47,7 @@ func TestCompose(t *testing.T) {
 		t.Run("count", func(t *testing.T) { countItself(t, c.in(t), "consumer") })
 		t.Run("down", func(t *testing.T) { nothingStays(t, c.in(t)) })
 	})
+	t.Run("tls", func(t *testing.T) { withTLS(t, image) })
 	t.Run("cluster", func(t *testing.T) {
 		c := newProject(t, image)
 		c.profile = []string{"--profile", "cluster"}
@@ -54,6 +55,18 @@ func TestCompose(t *testing.T) {
 		t.Run("count", func(t *testing.T) { countItself(t, c.in(t), "cluster-consumer") })
 		t.Run("down", func(t *testing.T) { nothingStays(t, c.in(t)) })
 	})
+}
+
+// A broker with a full queue is not healthy. Were its health a condition, the consumer
+// that empties the queue would never start.
+func TestNothingWaitsForTheBrokersHealth(t *testing.T) {
+	compose := readDocument(t, "docker-compose.yml")
+	if strings.Contains(compose, "service_healthy") {
+		t.Error("a service of docker-compose.yml waits for another's health")
+	}
+	if n := strings.Count(compose, "service_started"); n < 5 {
+		t.Errorf("service_started is there %d times", n)
+	}
 }
 
 // rowsFlow: a fresh clone starts with one command, is healthy and stores rows.

@@ -59,6 +59,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +75,13 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Scripts mostly wait, so four run at a time, however few CPUs there are. Under the
+	// race detector they work.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue && raceFlag == nil {
+		if err := f.Value.Set("4"); err != nil {
+			panic(err)
+		}
+	}
 	if path := os.Getenv(lockVariable); path != "" {
 		if err := holdLock(path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -98,7 +106,8 @@ func TestMain(m *testing.M) {
 // raceFlag is -race where the tests run under the race detector.
 var raceFlag []string
 
-// binaries are built once, by the first test that needs one.
+// binaries are built once, by the first test that needs one. go build links only what
+// has changed since the last run, which is most of what a build costs.
 var binaries struct {
 	dir  string
 	once sync.Once
@@ -109,13 +118,17 @@ var binaries struct {
 func buildAll() (string, error) {
 	b := &binaries
 	b.once.Do(func() {
+		built := filepath.Join("var", "e2e"+strings.Join(raceFlag, "")) + string(filepath.Separator)
 		// Without -buildvcs=false go build runs git, which may refuse the checkout.
-		args := append([]string{"build", "-buildvcs=false", "-o", b.dir + string(filepath.Separator)}, raceFlag...)
+		args := append([]string{"build", "-buildvcs=false", "-o", built}, raceFlag...)
 		build := exec.Command("go", append(args, "./broker", "./producer", "./consumer", "./contention", "./data/generate", "./internal/e2e/testdata/ownprogram")...)
-		build.Dir = filepath.Join("..", "..")
+		build.Dir = root
 		if out, err := build.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("%s: %w\n%s", build, err, out)
+			return
 		}
+		// These tests keep their binaries, whatever another run builds meanwhile.
+		b.err = os.CopyFS(b.dir, os.DirFS(filepath.Join(root, built)))
 	})
 	return b.dir, b.err
 }
@@ -134,6 +147,7 @@ func binary(t *testing.T, name string) string {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("NOT TESTED: the scripts stop processes by signals, and Windows has none")
 	}
