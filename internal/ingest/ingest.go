@@ -41,7 +41,9 @@ type Store interface {
 	Idle(ctx context.Context) error
 }
 
-// A Commit describes one committed transaction.
+// A Commit describes one committed transaction. A message that Run has stored
+// before is left out, unless rows of it were missing: the stream redelivers what is
+// not acknowledged in time, and a row must not be counted once for each delivery.
 type Commit struct {
 	Batch    *mta.Batch
 	Outcomes []mta.Outcome // one per part
@@ -213,6 +215,7 @@ func collectBatches(ctx context.Context, in <-chan Message, out chan<- batch, ma
 
 // commitBatches commits one batch after the other.
 func commitBatches(ctx context.Context, batches <-chan batch, store Store, o Options) error {
+	var stored mta.Mark // of the last message of the stream that is stored
 	idle := time.NewTimer(idleDelay)
 	defer idle.Stop()
 	for {
@@ -221,7 +224,7 @@ func commitBatches(ctx context.Context, batches <-chan batch, store Store, o Opt
 			if !ok {
 				return nil
 			}
-			if err := commit(ctx, b, store, o); err != nil {
+			if err := commit(ctx, b, &stored, store, o); err != nil {
 				return err
 			}
 			idle.Reset(idleDelay)
@@ -244,7 +247,7 @@ func commitBatches(ctx context.Context, batches <-chan batch, store Store, o Opt
 // behind the commit the stream redelivers them, and Write reports their rows as
 // already there. The sender gets that answer, and no row is stored twice. A
 // message whose rows are in several transactions is confirmed after the last.
-func commit(ctx context.Context, b batch, store Store, o Options) error {
+func commit(ctx context.Context, b batch, stored *mta.Mark, store Store, o Options) error {
 	start := time.Now()
 	outcomes, err := writeWithRetry(ctx, &b.rows, store, o)
 	if err != nil {
@@ -275,7 +278,29 @@ func commit(ctx context.Context, b batch, store Store, o Options) error {
 	if o.Committed == nil {
 		return nil
 	}
+	outcomes = b.removeRepeats(outcomes, stored)
 	return o.Committed(Commit{&b.rows, outcomes, took})
+}
+
+// removeRepeats removes the parts of messages that were stored before, and returns
+// the outcomes of the others. stored is the position up to which all messages of the
+// stream are stored.
+func (b *batch) removeRepeats(outcomes []mta.Outcome, stored *mta.Mark) []mta.Outcome {
+	n := 0
+	for i, m := range b.messages {
+		mark := m.Mark()
+		repeated := mark.Sequence != 0 && mark.Stream == stored.Stream && mark.Sequence <= stored.Sequence
+		if repeated && outcomes[i].Stored == 0 {
+			continue
+		}
+		if !repeated && mark.Sequence != 0 && b.last[i] {
+			*stored = mark
+		}
+		b.rows.Parts[n], outcomes[n] = b.rows.Parts[i], outcomes[i]
+		n++
+	}
+	b.rows.Parts = b.rows.Parts[:n]
+	return outcomes[:n]
 }
 
 // confirm sends the outcome of a message to its sender.

@@ -226,6 +226,47 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// A message that comes again, because its acknowledgement took too long, is not
+// counted again. A row that is gone in between is.
+func TestRepeatsAreNotCounted(t *testing.T) {
+	w := newWorld(t, fault{})
+	bodies := w.queue
+	for _, rows := range []int{1, 3, 100} {
+		clear(w.rows)
+		in := make(chan Message, 20)
+		for _, seq := range []int{1, 2, 3, 1, 2, 4, 3, 3, 5, 1, 2, 0} {
+			m := message{w, 0, bodies[0].body} // 0 is a request, which has no place in the stream
+			if seq > 0 {
+				m = *bodies[seq-1]
+			}
+			in <- &request{message: m}
+		}
+		close(in)
+		var total mta.Outcome
+		rejects, sent := 0, 0
+		err := Run(t.Context(), in, w, Options{
+			Rows: rows, Log: slog.New(slog.DiscardHandler),
+			Committed: func(c Commit) error {
+				for i, o := range c.Outcomes {
+					total = total.Add(o)
+					rejects += len(c.Batch.Parts[i].Rejects)
+				}
+				if sent += len(c.Outcomes); rows == 1 && sent == 5 {
+					delete(w.rows, "f:2")
+				}
+				return nil
+			},
+		})
+		want := mta.Outcome{Stored: 5, Rejected: 1}
+		if rows == 1 {
+			want.Stored++
+		}
+		if err != nil || total != want || rejects != 1 {
+			t.Errorf("%d rows a batch: error %v, counted %+v with %d rejects, want %+v with 1", rows, err, total, rejects, want)
+		}
+	}
+}
+
 // The messages that arrive during a commit are the next batch, up to its limit.
 func TestBatching(t *testing.T) {
 	in := make(chan Message)
