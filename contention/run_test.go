@@ -59,6 +59,7 @@ type trial struct {
 	Strategy       string
 	Processes      int
 	RowsPerProcess *int    `json:"rows_per_process"`
+	PerTransaction int     `json:"rows_per_transaction"`
 	TaskMillis     float64 `json:"task_ms"`
 
 	Asked, Stored, Lost, Unaccounted int
@@ -107,7 +108,7 @@ func decode(t *testing.T, out []byte) (r result) {
 // enough. Without one (no-timeout) it is luck.
 func TestNoTaskLosesNothing(t *testing.T) {
 	t.Parallel()
-	r := runJSON(t, "--task", "0", "--processes", "3", "--rows", "2", "--strategies", "all")
+	r := runJSON(t, "--task", "0", "--processes", "3", "--rows", "2", "--busy-timeout", "1m", "--strategies", "all")
 	if len(r.Trials) != 9 {
 		t.Fatalf("%d trials, want 9", len(r.Trials))
 	}
@@ -173,6 +174,9 @@ func TestDefaultProgramme(t *testing.T) {
 	}
 }
 
+// TestCountsAlwaysAddUp: a strategy that gives up may store nothing, and in a short time
+// each may. But every row that is lost belongs to an error, a single writer loses none,
+// and what there is has its measures.
 func TestCountsAlwaysAddUp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
@@ -182,8 +186,18 @@ func TestCountsAlwaysAddUp(t *testing.T) {
 	} {
 		r := runJSON(t, args...)
 		for _, tr := range r.Trials {
-			if tr.Stored == 0 || tr.Seconds == nil || tr.Wait.Max == nil {
-				t.Errorf("%s stored nothing: %+v", tr.Strategy, tr)
+			failed := 0
+			for _, times := range tr.Errors {
+				failed += times
+			}
+			if tr.RowsPerProcess != nil && tr.Asked != tr.Processes**tr.RowsPerProcess || tr.Lost < failed || tr.Lost > failed*tr.PerTransaction {
+				t.Errorf("%d errors of %s don't explain its counts: %+v", failed, tr.Strategy, tr)
+			}
+			if failed > 0 && (tr.Strategy == "queued" || tr.Strategy == "confirmed") {
+				t.Errorf("%s has one writer, and lost rows: %+v", tr.Strategy, tr)
+			}
+			if (tr.Stored > 0) != (tr.Seconds != nil) || tr.Asked > 0 && tr.Wait.Max == nil {
+				t.Errorf("%s has no measures: %+v", tr.Strategy, tr)
 			}
 		}
 	}
