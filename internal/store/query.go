@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -53,7 +54,8 @@ func queryError(err error) error {
 //
 // The query is one read transaction. As long as it runs, no checkpoint passes it.
 func (r *Reader) Query(ctx context.Context, query string, head func(columns []string) error, each func(row []any) error) (err error) {
-	switch plain := plainSQL(query); {
+	plain := plainSQL(query)
+	switch {
 	case hasSeveralStatements(plain):
 		return &QueryError{Err: errors.New("there is more than one statement"), Several: true}
 	case isPragma.MatchString(plain):
@@ -70,12 +72,38 @@ func (r *Reader) Query(ctx context.Context, query string, head func(columns []st
 	if _, err := sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_ATTACHED, 0); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	rows, err := conn.QueryContext(ctx, query)
+	rows, err := queryAsStored(ctx, conn, query[:len(strings.TrimRight(plain, "; \t\r\n\f"))])
 	if err != nil {
 		return queryError(err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	return eachRow(rows, head, each)
+}
+
+// queryAsStored runs a query whose values are as they are stored. The driver makes a time
+// of the text in columns of some declared types. An expression has no declared type.
+func queryAsStored(ctx context.Context, conn *sql.Conn, query string) (*sql.Rows, error) {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	types, err := rows.ColumnTypes()
+	if err == nil && !slices.ContainsFunc(types, isConverted) {
+		return rows, nil
+	}
+	if err := errors.Join(err, rows.Close()); err != nil {
+		return nil, err
+	}
+	var names, columns []string
+	for i, t := range types {
+		names = append(names, fmt.Sprint("c", i))
+		columns = append(columns, fmt.Sprintf(`+c%d AS "%s"`, i, strings.ReplaceAll(t.Name(), `"`, `""`)))
+	}
+	return conn.QueryContext(ctx, fmt.Sprintf("WITH q (%s) AS (%s\n) SELECT %s FROM q", strings.Join(names, ", "), query, strings.Join(columns, ", ")))
+}
+
+func isConverted(t *sql.ColumnType) bool {
+	return slices.Contains([]string{"DATE", "DATETIME", "TIMESTAMP"}, t.DatabaseTypeName())
 }
 
 func eachRow(rows *sql.Rows, head func([]string) error, each func([]any) error) error {
@@ -110,14 +138,15 @@ var sqlTokens = regexp.MustCompile("'[^']*'|\"[^\"]*\"|`[^`]*`|\\[[^\\]]*\\]|--[
 
 var isPragma = regexp.MustCompile(`(?i)^[\s;]*pragma\b`)
 
-// plainSQL returns a statement without its comments, and with an x in place of each
-// quoted text or name.
+// plainSQL returns a statement of the same length with spaces in place of its comments,
+// and with x in place of quoted texts and names.
 func plainSQL(query string) string {
 	return sqlTokens.ReplaceAllStringFunc(query, func(token string) string {
+		with := "x"
 		if strings.HasPrefix(token, "--") || strings.HasPrefix(token, "/*") {
-			return " "
+			with = " "
 		}
-		return "x"
+		return strings.Repeat(with, len(token))
 	})
 }
 

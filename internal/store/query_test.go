@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -76,5 +77,46 @@ func TestQuery(t *testing.T) {
 	err = r.Query(t.Context(), "SELECT 1", func([]string) error { return nil }, func([]any) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Error(err)
+	}
+}
+
+// TestQueryAsStored: values of another program's table are as they are stored, whatever
+// the types of its columns, and in the order of the query.
+func TestQueryAsStored(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "q.db")
+	if err := Create(t.Context(), path, "wal"); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, text := range []string{
+		`CREATE TABLE own (n, "the ""date""" DATE, at TIMESTAMP, moment DATETIME, yes BOOLEAN)`,
+		`INSERT INTO own VALUES (1, '2023-03-31', '2023-03-31 17:00:00', '2023-03-31T17:00:00Z', 5), (2, 20230331, 1.5, x'00', NULL)`,
+	} {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	want := `["n" "the \"date\"" "at" "moment" "yes" "yes"]` + "\n" +
+		"[]interface {}{2, 20230331, 1.5, []uint8{0x0}, interface {}(nil), interface {}(nil)}\n" +
+		"[]interface {}{1, \"2023-03-31\", \"2023-03-31 17:00:00\", \"2023-03-31T17:00:00Z\", 5, 5}\n"
+	for _, text := range []string{
+		"SELECT *, yes FROM own ORDER BY n DESC",
+		"WITH mine AS (SELECT * FROM own) SELECT *, yes FROM mine ORDER BY n DESC LIMIT 2 -- all\n ; /* ; */",
+	} {
+		got := ""
+		err := r.Query(t.Context(), text, func(columns []string) error { got += fmt.Sprintf("%q\n", columns); return nil },
+			func(row []any) error { got += fmt.Sprintf("%#v\n", row); return nil })
+		if err != nil || got != want {
+			t.Errorf("%s: %v\n%s, want\n%s", text, err, got, want)
+		}
 	}
 }
