@@ -14,9 +14,9 @@ package e2e
 //	startbroker [ARG...]               the same for "broker", at $NATS_URL, its store in ./queue; returns
 //	                                   when it has the stream
 //	signal -SIG NAME                   INT, TERM, KILL, STOP, CONT
-//	end [-SIG] [-within D] NAME [S]    signal (INT), then as ended
-//	ended [-within D] NAME [S]         until it has ended, with exit status S (0); after KILL any
-//	peak NAME MIB                      fails if a process that has ended had more memory resident
+//	end [-SIG] NAME [S]                signal (INT), then as ended
+//	ended NAME [S]                     until it has ended, with exit status S (0); after KILL any
+//	peak NAME MIB                      fails if a process that runs had more memory resident
 //	[!] waitfor FILE REGEXP            until a line of the file matches; with !, none may have
 //
 // Databases
@@ -71,7 +71,7 @@ import (
 
 // patience is how long a script waits for an event. It is long because the
 // machine may be busy; only a failing test waits that long.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -271,11 +271,17 @@ func smallDisk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { ts.Check(ts.Exec("umount", "--lazy", dir)) })
 }
 
-// freeAddress returns an address with a free port, outside the range of
+// givenAddresses are those of freeAddress. Nobody listens there while a broker is down.
+var givenAddresses sync.Map
+
+// freeAddress returns an address with a free port, each once. It is outside the range of
 // outgoing connections: one of those could take the port before its user does.
 func freeAddress() (string, error) {
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, given := givenAddresses.LoadOrStore(address, true); given {
+			continue
+		}
 		l, err := net.Listen("tcp", address)
 		if err == nil {
 			return address, l.Close()

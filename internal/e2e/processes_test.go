@@ -161,29 +161,17 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func end(ts *testscript.TestScript, neg bool, args []string) {
-	const usage = "end [-SIG] [-within D] NAME [STATUS]"
-	refuse(ts, neg || len(args) == 0, usage)
 	sig := "-INT"
-	if strings.HasPrefix(args[0], "-") && args[0] != "-within" {
+	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		sig, args = args[0], args[1:]
 	}
-	rest := args
-	if len(rest) > 1 && rest[0] == "-within" {
-		rest = rest[2:]
-	}
-	refuse(ts, len(rest) == 0, usage)
-	sendSignal(ts, false, []string{sig, rest[0]})
+	refuse(ts, neg || len(args) == 0, "end [-SIG] NAME [STATUS]")
+	sendSignal(ts, false, []string{sig, args[0]})
 	ended(ts, false, args)
 }
 
 func ended(ts *testscript.TestScript, neg bool, args []string) {
-	within := patience
-	if len(args) > 1 && args[0] == "-within" {
-		d, err := time.ParseDuration(args[1])
-		ts.Check(err)
-		within, args = d, args[2:]
-	}
-	refuse(ts, neg || len(args) == 0 || len(args) > 2, "ended [-within D] NAME [STATUS]")
+	refuse(ts, neg || len(args) == 0 || len(args) > 2, "ended NAME [STATUS]")
 	name, want := args[0], 0
 	if len(args) == 2 {
 		n, err := strconv.Atoi(args[1])
@@ -193,32 +181,23 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	p := processesOf(ts).find(ts, name)
 	select {
 	case <-p.done:
-	case <-time.After(within):
-		ts.Fatalf("%s has not ended within %v:\n%s", name, within, ts.ReadFile(name+".err"))
+	case <-time.After(patience):
+		ts.Fatalf("%s has not ended within %v:\n%s", name, patience, ts.ReadFile(name+".err"))
 	}
 	if got := p.ProcessState.ExitCode(); got != want && !p.killed {
 		ts.Fatalf("%s ended with %d, want %d:\n%s", name, got, want, ts.ReadFile(name+".err"))
 	}
 }
 
-// peak waits until a process has ended, and checks the most memory it had.
+// peak checks the most memory that a process had until now.
 func peak(ts *testscript.TestScript, neg bool, args []string) {
 	refuse(ts, neg || len(args) != 2, "peak NAME MIB")
 	most, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
-	p := processesOf(ts).find(ts, args[0])
-	var got int64
-	for running := true; running; {
-		got = max(got, residentPeak(p.Process.Pid)>>20)
-		select {
-		case <-p.done:
-			running = false
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	got := residentPeak(processesOf(ts).find(ts, args[0]).Process.Pid) >> 20
 	ts.Logf("%s: %d MiB", args[0], got)
 	if got == 0 && runtime.GOOS == "linux" {
-		ts.Fatalf("%s ended before its memory was read", args[0])
+		ts.Fatalf("the memory of %s cannot be read", args[0])
 	}
 	if got > most && len(raceFlag) == 0 { // the race detector takes several times as much
 		ts.Fatalf("%s had %d MiB resident, want %d or less", args[0], got, most)
@@ -226,8 +205,7 @@ func peak(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // residentPeak returns the most memory that a process had resident until now, in bytes;
-// 0 where that can't be read. What the kernel tells of a process that has ended
-// (ru_maxrss) is at least the memory of the process that started it.
+// 0 where that can't be read.
 func residentPeak(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
