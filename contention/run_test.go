@@ -152,24 +152,36 @@ func TestOriginal(t *testing.T) {
 	}
 }
 
+// TestDefaultProgramme: what its processes show depends on how they meet, so a run on a
+// busy machine may show less. Then it runs again.
 func TestDefaultProgramme(t *testing.T) {
 	t.Parallel()
-	cmd := command(t)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"Introduction: three processes", "All 6 of 6 rows are stored", " lost.", "then failed:", "(SQLITE_BUSY)",
-		"direct ", "consumers ", "short ", "turns ", "queued ", "confirmed ", "What this run shows", "Recommendation", "go run ./contention --processes 4",
-	} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("does not say %q:\n%s", want, out)
+	for runs := 1; ; runs++ {
+		out, err := command(t).Output()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for line := range strings.Lines(string(out)) {
-		if len([]rune(line)) > 101 {
-			t.Errorf("wider than 100 columns: %s", line)
+		text := string(out)
+		for _, want := range []string{"Introduction: three processes", "direct ", "consumers ", "short ", "turns ", "queued ", "confirmed "} {
+			if !strings.Contains(text, want) {
+				t.Errorf("does not say %q:\n%s", want, text)
+			}
+		}
+		for line := range strings.Lines(text) {
+			if len([]rune(line)) > 101 {
+				t.Errorf("wider than 100 columns: %s", line)
+			}
+		}
+		shown := []string{
+			"All 6 of 6 rows are stored", " lost.", "then failed:", "(SQLITE_BUSY)", "What this run shows", "Recommendation",
+			"go run ./contention --processes 4",
+		}
+		i := slices.IndexFunc(shown, func(want string) bool { return !strings.Contains(text, want) })
+		if i < 0 {
+			return
+		}
+		if runs == 5 {
+			t.Fatalf("does not say %q:\n%s", shown[i], text)
 		}
 	}
 }
@@ -216,18 +228,23 @@ func TestOrderOfTrials(t *testing.T) {
 	}
 }
 
+// TestDeadline: a wait that the deadline ends counts. Processes that begin late, or not
+// before the deadline, have none: that run shows nothing of it, and is repeated.
 func TestDeadline(t *testing.T) {
-	r := runJSON(t, "--task", "10s", "--deadline", "400ms", "--processes", "2", "--rows", "1", "--strategies", "direct,short")
-	for _, tr := range r.Trials {
-		if tr.Asked != 2 || tr.Lost != 2 || tr.Seconds != nil {
-			t.Errorf("got %+v, want both rows lost and no time", tr)
+	for runs := 1; ; runs++ {
+		r := runJSON(t, "--task", "1m", "--deadline", "400ms", "--processes", "2", "--rows", "1", "--strategies", "direct,short")
+		for _, tr := range r.Trials {
+			if tr.Asked != 2 || tr.Lost != 2 || tr.Seconds != nil {
+				t.Errorf("got %+v, want both rows lost and no time", tr)
+			}
 		}
-	}
-	if *r.Trials[0].Wait.Max < 300 {
-		t.Errorf("the wait that was not over does not count: %v", *r.Trials[0].Wait.Max)
-	}
-	if !strings.Contains(strings.Join(r.Findings, ""), "deadline of 400 ms") {
-		t.Errorf("not said: %q", r.Findings)
+		longest, said := r.Trials[0].Wait.Max, strings.Contains(strings.Join(r.Findings, ""), "deadline of 400 ms")
+		if longest != nil && *longest >= 300 && said {
+			return
+		}
+		if runs == 10 {
+			t.Fatalf("the wait that was not over does not count: %v; or it is not said: %q", r.Trials[0].Wait, r.Findings)
+		}
 	}
 }
 
@@ -301,7 +318,8 @@ func TestMistypedEndsWithTwo(t *testing.T) {
 }
 
 func TestVerboseSaysWhatEachProcessDoes(t *testing.T) {
-	cmd := command(t, "--processes", "3", "--rows", "2", "--task", "60ms", "--busy-timeout", "100ms", "--strategies", "direct", "-v")
+	t.Parallel()
+	cmd := command(t, "--processes", "3", "--rows", "1", "--task", "3s", "--busy-timeout", "50ms", "--strategies", "direct", "-v")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {

@@ -94,28 +94,32 @@ func gone(t *testing.T, pid int) {
 func TestKilledChildIsReported(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range []string{"immediate", "turns"} {
-		r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "30", "--task", "20ms", "--strategies", strategy)
-		if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.wait(); err != nil {
-			t.Fatalf("lost rows alone are no failure: %v", err)
-		}
-		got := decode(t, r.stdout.Bytes())
-		if tr := got.Trials[0]; tr.Asked != 90 || tr.Lost == 0 || tr.Lost > 30 {
-			t.Errorf("got %+v, want some of the 30 rows of one process lost", tr)
-		}
-		if !strings.Contains(strings.Join(got.Findings, ""), "died (signal: killed)") {
-			t.Errorf("not said: %q", got.Findings)
-		}
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			// So many rows that none has stored all its own when it is killed.
+			r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "200", "--task", "20ms", "--busy-timeout", "1m", "--strategies", strategy)
+			if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.wait(); err != nil {
+				t.Fatalf("lost rows alone are no failure: %v", err)
+			}
+			got := decode(t, r.stdout.Bytes())
+			if tr := got.Trials[0]; tr.Asked != 600 || tr.Lost == 0 || tr.Lost > 200 {
+				t.Errorf("got %+v, want some of the 200 rows of one process lost", tr)
+			}
+			if !strings.Contains(strings.Join(got.Findings, ""), "died (signal: killed)") {
+				t.Errorf("not said: %q", got.Findings)
+			}
+		})
 	}
 }
 
 // TestStoppedProcessKeepsItsTurn: while the process that has the turn is
-// stopped, all others wait, and watch names it.
+// stopped, the other one waits, and watch names it.
 func TestStoppedProcessKeepsItsTurn(t *testing.T) {
 	t.Parallel()
-	r := started(t, 1, "has the lock", "--processes", "3", "--rows", "1", "--task", "1s", "--strategies", "turns")
+	r := started(t, 1, "has the lock", "--processes", "2", "--rows", "1", "--task", "5s", "--strategies", "turns")
 	name := regexp.MustCompile(`process=P(\d)`).FindStringSubmatch(r.lines.Text())
 	holder := r.pid(t, name[1])
 	if err := syscall.Kill(holder, syscall.SIGSTOP); err != nil {
@@ -136,13 +140,13 @@ func TestStoppedProcessKeepsItsTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := decode(t, r.stdout.Bytes()).Trials[0]
-	if got.Stored != 3 {
-		t.Errorf("%d of 3 rows are stored", got.Stored)
+	if got.Stored != 2 {
+		t.Errorf("%d of 2 rows are stored", got.Stored)
 	}
 }
 
 func TestCtrlCKeepsTheEvidence(t *testing.T) {
-	r := started(t, 3, "msg=committed", "--processes", "3", "--rows", "100", "--task", "20ms", "--strategies", "short,direct")
+	r := started(t, 3, "msg=committed", "--processes", "3", "--rows", "5000", "--task", "20ms", "--strategies", "short,direct")
 	if err := syscall.Kill(-r.Process.Pid, syscall.SIGINT); err != nil { // as a terminal does: to all
 		t.Fatal(err)
 	}
@@ -151,14 +155,15 @@ func TestCtrlCKeepsTheEvidence(t *testing.T) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v, want status 1", err)
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("took %s to stop", took)
 	}
 	got := decode(t, r.stdout.Bytes())
 	if !got.Interrupted || len(got.Trials) != 1 || got.Trials[0].Stored < 3 || got.Trials[0].Lost != 0 {
 		t.Errorf("got %+v, want what was stored until then", got)
 	}
-	if said := strings.Join(got.Findings, "\n"); strings.Contains(said, "died") {
+	// One that does not stop within two seconds, as where the machine does, is killed.
+	if said := strings.Join(got.Findings, "\n"); strings.Contains(strings.ReplaceAll(said, "died (signal: killed)", ""), "died") {
 		t.Errorf("Ctrl-C was for the parent, and its processes died of it: %s", said)
 	}
 	for _, pid := range r.pids {
@@ -173,7 +178,7 @@ func TestCtrlCKeepsTheEvidence(t *testing.T) {
 // nothing that could tell them that no one reads it.
 func TestKilledParentLeavesNoOrphans(t *testing.T) {
 	t.Parallel()
-	r := started(t, 1, "has the lock", "--processes", "3", "--rows", "1", "--task", "30s", "--busy-timeout", "30s", "--strategies", "immediate")
+	r := started(t, 1, "has the lock", "--processes", "3", "--rows", "1", "--task", "10m", "--busy-timeout", "10m", "--strategies", "immediate")
 	if err := r.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

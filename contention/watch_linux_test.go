@@ -320,7 +320,7 @@ func watchLines(t *testing.T, args ...string) (lines <-chan string, stop func() 
 // next returns the first line with the text in it.
 func next(t *testing.T, lines <-chan string, want string) string {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-lines:
