@@ -144,9 +144,7 @@ func (r *Reader) takeOver(ctx context.Context, s jetstream.Stream) (jetstream.Co
 		return nil, err
 	}
 	r.generation = 1 + max(r.generation, slices.Max(append(generations, 0)))
-	owner := nuid.Next()
-	r.owners[owner] = true // the server may create it and the answer be lost
-	consumer, err := s.CreateConsumer(ctx, r.consumerConfig(owner, floor))
+	consumer, err := s.CreateConsumer(ctx, r.consumerConfig(nuid.Next(), floor))
 	if err != nil {
 		return nil, wrap("create consumer "+consumerName(r.generation), err)
 	}
@@ -232,9 +230,6 @@ func (r *Reader) checkOwner(ctx context.Context, s jetstream.Stream, generations
 		// After a power cut the stream may have lost its last messages.
 		floor = max(floor, min(info.AckFloor.Stream, s.CachedInfo().State.LastSeq))
 		metadata := info.Config.Metadata
-		if r.owners[metadata[ownerKey]] {
-			return floor, nil // nobody else has acknowledged anything
-		}
 		id, path := metadata[databaseKey], metadata[pathKey]
 		if same := id == r.options.Database.ID(); (!same || path != r.options.Database.Path()) && !adopt {
 			return 0, &DatabaseError{Database: id, Path: path, Copy: same}

@@ -42,7 +42,6 @@ type Reader struct {
 	puller     *puller
 	alive      *nats.Subscription // to questions for a live writer
 	generation int                // of the consumer; it only grows, also on a new stream
-	owners     map[string]bool    // the takeovers of this reader
 	started    bool               // messages may have been returned by Next
 	patience   time.Duration      // for each question of a takeover
 
@@ -70,7 +69,7 @@ func (c *Conn) Reader(ctx context.Context, o ReaderOptions) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{conn: c, options: o, stored: mark, owners: map[string]bool{}}
+	r := &Reader{conn: c, options: o, stored: mark}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	if err := r.open(ctx); err != nil {
 		r.end()
