@@ -173,7 +173,7 @@ func withUsers(t *testing.T) *natsd.Server {
 // publishAs creates the stream as a user of the server, and stores a message in it.
 func publishAs(t *testing.T, s *natsd.Server, user, password string) {
 	t.Helper()
-	nc, err := nats.Connect(s.URL(), nats.UserInfo(user, password), nats.Name("turnstile producer x"))
+	nc, err := nats.Connect(s.URL(), nats.UserInfo(user, password), nats.Name("turnstile producer x"), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,7 +44,7 @@ func TestAuthenticationRequired(t *testing.T) {
 		"the brokers'":  nats.UserInfo("cluster", string(must(os.ReadFile(brokerFile(dir, "cluster")))(t))),
 		"broker itself": nats.UserInfo("broker", ""),
 	} {
-		if nc, err := nats.Connect(s.URL(), option); err == nil {
+		if nc, err := dial(s, option); err == nil {
 			nc.Close()
 			t.Errorf("%s: connected", name)
 		} else if !errors.Is(err, nats.ErrAuthorization) {
@@ -133,7 +132,7 @@ func TestPermissions(t *testing.T) {
 // isAllowed reports whether a role may publish or subscribe to a subject.
 func isAllowed(t *testing.T, s *Server, dir, role, act, subject string) bool {
 	t.Helper()
-	nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
+	nc, err := dial(s, nats.UserInfo(role, password(t, dir, role)),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +143,7 @@ func isAllowed(t *testing.T, s *Server, dir, role, act, subject string) bool {
 	} else {
 		err = nc.Publish(subject, []byte("x"))
 	}
-	if err := errors.Join(err, nc.FlushTimeout(10*time.Second)); err != nil {
+	if err := errors.Join(err, nc.FlushTimeout(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return nc.LastError() == nil // errors come before the answer to the flush
@@ -168,7 +167,7 @@ func TestReplySubjectNotExecuted(t *testing.T) {
 		if role == clusterRole {
 			continue // not for clients
 		}
-		nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
+		nc, err := dial(s, nats.UserInfo(role, password(t, dir, role)),
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 		if err != nil {
 			t.Fatal(err)
@@ -179,7 +178,7 @@ func TestReplySubjectNotExecuted(t *testing.T) {
 			"$JS.API.CONSUMER.DELETE.MTA.writer", "$JS.API.STREAM.MSG.DELETE.MTA", "$JS.ACK.MTA.writer.1.1.1.1.0",
 		} {
 			for _, subject := range []string{"mta.ridership.a", "mta.now.a", "$JS.API.STREAM.INFO.MTA"} {
-				if err := errors.Join(nc.PublishRequest(subject, reply, nil), nc.FlushTimeout(10*time.Second)); err != nil {
+				if err := errors.Join(nc.PublishRequest(subject, reply, nil), nc.FlushTimeout(patience)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -199,12 +198,12 @@ func TestReplySubjectNotExecuted(t *testing.T) {
 func TestMonitorRole(t *testing.T) {
 	dir := credentials(t)
 	s := startServer(t, func(c *Config) { c.Auth = filepath.Join(dir, "broker") })
-	nc, err := nats.Connect(s.URL(), nats.UserInfo("monitor", password(t, dir, "monitor")))
+	nc, err := dial(s, nats.UserInfo("monitor", password(t, dir, "monitor")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	answer, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", nil, 10*time.Second)
+	answer, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", nil, patience)
 	if err != nil || !strings.Contains(string(answer.Data), `"config"`) {
 		t.Errorf("%v: %v", answer, err)
 	}
@@ -251,7 +250,7 @@ func TestWriteCredentialsTwice(t *testing.T) {
 func TestPlainPasswords(t *testing.T) {
 	plain := file(t, "producer", "open sesame\n")
 	s := startServer(t, func(c *Config) { c.Auth = filepath.Dir(plain) })
-	nc, err := nats.Connect(s.URL(), nats.UserInfo("producer", "open sesame"))
+	nc, err := dial(s, nats.UserInfo("producer", "open sesame"))
 	if err != nil {
 		t.Fatal(err)
 	}

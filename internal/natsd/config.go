@@ -65,6 +65,9 @@ func (c Config) setup() (*setup, error) {
 		// (SIGSTOP). With the defaults that takes six minutes.
 		o.PingInterval, o.MaxPingsOut = 5*time.Second, 2
 	}
+	if o.AuthTimeout == 0 {
+		o.AuthTimeout = tlsTimeout + 1 // as the default with TLS; 2 s are short for a busy machine
+	}
 	if o.ServerName == "" {
 		o.ServerName = "turnstile"
 	}

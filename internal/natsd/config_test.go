@@ -4,14 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
+
+// patience is how long a test waits for what must come.
+const patience = time.Minute
+
+// dial connects to a server, however slow the machine is.
+func dial(s *Server, options ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(s.URL(), append(options, nats.Timeout(patience))...)
+}
 
 // startError returns the error of a server that can't start.
 func startError(t *testing.T, change func(*Config)) error {
@@ -123,33 +131,25 @@ func TestConfigurationFile(t *testing.T) {
 	store := t.TempDir()
 	conf := file(t, "a.conf", fmt.Sprintf(`
 server_name: "from-file"
-listen: 127.0.0.1:-1
+listen: 0.0.0.0:-1
 jetstream { store_dir: %q, max_file_store: 512MB, sync_interval: 2s }
 authorization { user: a, password: b }
 `, filepath.ToSlash(store)))
 	s := startServer(t, func(c *Config) { *c = Config{File: conf, Sync: -1, Log: c.Log} })
-	if s.MaxStore() != 512<<20 || s.ns.Name() != "from-file" || s.Store() != store || s.Standalone() {
-		t.Errorf("store %s of %d, name %s, standalone %v", s.Store(), s.MaxStore(), s.ns.Name(), s.Standalone())
+	if s.MaxStore() != 512<<20 || s.ns.Name() != "from-file" || s.Store() != store || s.Standalone() || !s.EveryAddress() {
+		t.Errorf("store %s of %d, name %s, standalone %v, at every address %v", s.Store(), s.MaxStore(), s.ns.Name(), s.Standalone(), s.EveryAddress())
 	}
 	if _, err := os.Stat(filepath.Join(store, "turnstile.lock")); err != nil {
 		t.Error("the store of the configuration file is not locked:", err)
 	}
-	nc, err := nats.Connect(s.URL(), nats.UserInfo("a", "b"))
+	nc, err := dial(s, nats.UserInfo("a", "b"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	nc.Close()
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = startServer(t, func(c *Config) { c.File, c.Listen, c.MaxStore = conf, address, 1<<30 })
-	if s.URL() != "nats://"+address || s.MaxStore() != 1<<30 {
-		t.Errorf("at %s with %d bytes", s.URL(), s.MaxStore())
+	s = startServer(t, func(c *Config) { c.File, c.Listen, c.MaxStore = conf, "127.0.0.1:0", 1<<30 })
+	if s.EveryAddress() || s.MaxStore() != 1<<30 {
+		t.Errorf("at %s, at every address %v, with %d bytes", s.URL(), s.EveryAddress(), s.MaxStore())
 	}
 }

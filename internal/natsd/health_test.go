@@ -26,7 +26,7 @@ func TestQueueNeedsNoLogin(t *testing.T) {
 	if _, err := AskQueue(t.Context(), monitor, "S"); !isType[*NoStreamError](err) {
 		t.Errorf("without a stream, over HTTP: %v", err)
 	}
-	nc := must(nats.Connect(s.URL(), nats.UserInfo("a", "b")))(t)
+	nc := must(dial(s, nats.UserInfo("a", "b")))(t)
 	t.Cleanup(nc.Close)
 	js := must(jetstream.New(nc))(t)
 	must(js.CreateStream(t.Context(), jetstream.StreamConfig{
@@ -63,7 +63,7 @@ func TestCheckHealth(t *testing.T) {
 	if err := s.Health(); err == nil {
 		t.Error("a stopped server calls itself healthy")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := CheckHealth(ctx, monitor); err == nil {
 		t.Error("a stopped server is healthy")

@@ -81,7 +81,7 @@ func TestEveryRoleOnEverySubject(t *testing.T) {
 			continue // not for clients; may do all
 		}
 		refused := make(chan error, len(subjects))
-		nc, err := nats.Connect(s.URL(), nats.UserInfo(role, password(t, dir, role)),
+		nc, err := dial(s, nats.UserInfo(role, password(t, dir, role)),
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 		if err != nil {
 			t.Fatal(err)
@@ -89,14 +89,14 @@ func TestEveryRoleOnEverySubject(t *testing.T) {
 		defer nc.Close()
 		for _, subject := range subjects {
 			// As a reply subject: a row is stored or refused, and nothing else happens.
-			if err := errors.Join(nc.PublishRequest("mta.ridership.a", subject, []byte("x")), nc.FlushTimeout(10*time.Second)); err != nil {
+			if err := errors.Join(nc.PublishRequest("mta.ridership.a", subject, []byte("x")), nc.FlushTimeout(patience)); err != nil {
 				t.Fatal(err)
 			}
 			drain(refused)
 			if slices.Contains(may[role], subject) {
 				continue // tried by the commands themselves
 			}
-			if err := errors.Join(nc.PublishRequest(subject, "_INBOX_"+role+".x", []byte("{}")), nc.FlushTimeout(10*time.Second)); err != nil {
+			if err := errors.Join(nc.PublishRequest(subject, "_INBOX_"+role+".x", []byte("{}")), nc.FlushTimeout(patience)); err != nil {
 				t.Fatal(err)
 			}
 			select {
@@ -104,7 +104,7 @@ func TestEveryRoleOnEverySubject(t *testing.T) {
 				if !errors.Is(err, nats.ErrPermissionViolation) {
 					t.Errorf("%s at %s: %v", role, subject, err)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(patience):
 				t.Errorf("%s may publish to %s", role, subject)
 			}
 		}
@@ -114,7 +114,7 @@ func TestEveryRoleOnEverySubject(t *testing.T) {
 	// the server receives them.
 	want := uint64(len(subjects))
 	info := must(queue.Info(t.Context()))(t)
-	for late := time.Now().Add(10 * time.Second); info.State.Msgs < want && time.Now().Before(late); info = must(queue.Info(t.Context()))(t) {
+	for late := time.Now().Add(patience); info.State.Msgs < want && time.Now().Before(late); info = must(queue.Info(t.Context()))(t) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if info.State.FirstSeq != 1 || info.State.Msgs != want || len(info.Config.Subjects) != 1 {

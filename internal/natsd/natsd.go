@@ -170,7 +170,8 @@ func (s *Server) Clients() (names []string) {
 
 // Connect connects to the server in process, with all permissions.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
-	nc, err := nats.Connect("", append(options, s.login, nats.InProcessServer(s.ns))...)
+	// A machine that stands still for longer than the default, 2 s, is no error.
+	nc, err := nats.Connect("", append([]nats.Option{s.login, nats.InProcessServer(s.ns), nats.Timeout(readyTimeout)}, options...)...)
 	if err != nil {
 		return nil, fmt.Errorf("natsd: connect in process: %w", err)
 	}

@@ -107,7 +107,7 @@ func TestStoreNotWritable(t *testing.T) {
 	if e, ok := errors.AsType[*StoreError](err); !ok || e.Store != c.Store {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > readyTimeout {
 		t.Errorf("the error took %s", took)
 	}
 	if err := checkWritable(filepath.Join(t.TempDir(), "absent"), 0); err == nil {
@@ -133,7 +133,7 @@ func TestPortTaken(t *testing.T) {
 		if !ok || e.Address != l.Addr().String() || !e.InUse() {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > readyTimeout {
 			t.Errorf("%s: the error took %s", name, took)
 		}
 	}

@@ -147,7 +147,7 @@ func (x *proxy) pass(to io.WriteCloser, from io.Reader) {
 // raw is a connection of someone else's.
 func raw(t *testing.T, b *natsdtest.Broker) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(b.URL())
+	nc, err := nats.Connect(b.URL(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,6 +286,22 @@ func until(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("waited %s in vain: %s", patience, what)
 		}
 		time.Sleep(5 * time.Millisecond) // between two looks
+	}
+}
+
+// within does what must take less than a limit. A machine may stand still meanwhile,
+// but not each time.
+func within(t *testing.T, limit time.Duration, do func() (took time.Duration)) {
+	t.Helper()
+	took := do()
+	for range 4 {
+		if took < limit {
+			return
+		}
+		took = min(took, do())
+	}
+	if took >= limit {
+		t.Errorf("it took %s, want less than %s", took, limit)
 	}
 }
 

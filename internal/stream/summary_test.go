@@ -195,7 +195,7 @@ func TestRefusedSummaries(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	all, err := nats.Connect(s.URL(), nats.UserInfo("all", "all"))
+	all, err := nats.Connect(s.URL(), nats.UserInfo("all", "all"), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,9 @@ func (b *Broker) Restart(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := b.ensure(t.Context(), nc); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the library's default is 5 s
+	defer cancel()
+	if err := b.ensure(ctx, nc); err != nil {
 		t.Fatal(err)
 	}
 }
