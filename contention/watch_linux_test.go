@@ -60,7 +60,7 @@ func TestWatchForeignHolder(t *testing.T) {
 func waitStopped(t *testing.T, path string, waiter *exec.Cmd) {
 	t.Helper()
 	pid := waiter.Process.Pid
-	for range 10 {
+	for range 100 {
 		waitFor(t, path, "the waiter", func(d watchDoc) bool { return listed(d, pid) })
 		if err := waiter.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -184,20 +184,21 @@ func TestWatchAlert(t *testing.T) {
 	holder := f.run(t, path, "begin immediate;")
 	waiter, _ := f.start(t, path, "insert into t values(3);")
 	waitFor(t, path, "the waiter", func(d watchDoc) bool { return len(d.Open) == 1 })
-	out, errs, status = runWatch(t.Context(), path, "--for", "2s", "--alert", "100ms", "--format", "json")
+	// The waiter holds a read lock for moments, and is no waiter then. A machine that stops
+	// meanwhile may not even see the holder for long enough: then it is watched again.
+	pid := strconv.Itoa(waiter.Process.Pid)
 	var alerts []watchHold
-	for line := range strings.Lines(out) {
-		var d struct{ Alert *watchHold }
-		if err := json.Unmarshal([]byte(line), &d); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		if d.Alert != nil {
-			alerts = append(alerts, *d.Alert)
+	for runs, shown := 1, false; !shown; runs++ {
+		out, errs, status = runWatch(t.Context(), path, "--for", "2s", "--alert", "100ms", "--format", "json")
+		alerts = alertsIn(t, out)
+		shown = len(alerts) > 0 && (strings.Contains(out, `"open":[`+pid+`]`) || strings.Contains(out, `"open":[{"pid":`+pid+`,`))
+		if !shown && runs == 10 {
+			t.Fatalf("no alert, or not with the waiter, process %s: stdout\n%s", pid, out)
 		}
 	}
 	// At 100, 200, 400, 800 and 1,600 ms; on a slow machine one alert may stand for two,
 	// and a hold that no sample saw for a moment begins anew.
-	if status != 3 || errs != "" || len(alerts) == 0 || len(alerts) > 9 || !strings.Contains(out, `"interrupted":false`) {
+	if status != 3 || errs != "" || len(alerts) > 9 || !strings.Contains(out, `"interrupted":false`) {
 		t.Fatalf("status %d, stderr %s, %d alerts, stdout\n%s", status, errs, len(alerts), out)
 	}
 	earlier := map[time.Time]int{} // alerts of one hold
@@ -207,10 +208,20 @@ func TestWatchAlert(t *testing.T) {
 		}
 		earlier[a.From]++
 	}
-	// For moments it holds a read lock, and is no waiter then.
-	if pid := strconv.Itoa(waiter.Process.Pid); !strings.Contains(out, `"open":[`+pid+`]`) && !strings.Contains(out, `"open":[{"pid":`+pid+`,`) {
-		t.Errorf("the waiter is process %s, stdout\n%s", pid, out)
+}
+
+func alertsIn(t *testing.T, out string) (alerts []watchHold) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		var d struct{ Alert *watchHold }
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if d.Alert != nil {
+			alerts = append(alerts, *d.Alert)
+		}
 	}
+	return alerts
 }
 
 // TestWatchOtherUser: what a user may not read is said, and is not silence.
@@ -459,8 +470,7 @@ func TestWatchRecord(t *testing.T) {
 	next(t, lines, "Looking every")
 	holder := f.run(t, path, "begin immediate;\ninsert into t values(2);")
 	who := fmt.Sprint(holder.Process.Pid, " python3")
-	next(t, lines, "ALERT "+who)
-	at := time.Now().Format("15:04") // it holds the lock until it is killed
+	at := next(t, lines, "ALERT "+who)[:len("15:04")] // of a look that saw it hold the lock
 	kill(t, holder)
 	next(t, lines, "released")
 	reader := f.run(t, path, "begin;\nselect x from t;")

@@ -208,7 +208,7 @@ func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 	}
 	// The state of the stream may be a moment behind what it has acknowledged.
 	n := state().Msgs
-	for late := time.Now().Add(10 * time.Second); n < ahead && time.Now().Before(late); n = state().Msgs {
+	for late := time.Now().Add(time.Minute); n < ahead && time.Now().Before(late); n = state().Msgs {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if n != ahead {
@@ -230,7 +230,7 @@ func TestLongTrialDoesNotFillTheDisk(t *testing.T) {
 			}
 		}
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * ms) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * ms) {
 		got := state()
 		if got.LastSeq > ahead && got.FirstSeq > 1 {
 			break

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +32,7 @@ func TestDescribe(t *testing.T) {
 	}
 	waitState := func(want State) Process {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			p := Describe(cmd.Process.Pid)
 			if p.State == want {
 				return p
@@ -86,7 +87,7 @@ func TestPrintable(t *testing.T) {
 	if got := []rune(printable(strings.Repeat("ü", 100))); len(got) != maxCommand {
 		t.Errorf("%d characters", len(got))
 	}
-	if got := commandLine(os.Getpid()); !strings.HasPrefix(got, "locks.test") {
+	if got := commandLine(os.Getpid()); !strings.HasPrefix(got, filepath.Base(os.Args[0])) {
 		t.Errorf("own command: %q", got)
 	}
 }

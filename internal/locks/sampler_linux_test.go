@@ -189,7 +189,7 @@ func TestFollow(t *testing.T) {
 	go func() { done <- history.Follow(ctx, s, time.Millisecond) }()
 	before := time.Now()
 	h := startHolder(t, path, "", "begin immediate")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if w, ok := history.Writer(before, time.Now()); ok {
 			if w.PID != h.Process.Pid || w.Command == "" {
@@ -216,7 +216,7 @@ func TestStoppedWaiter(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := watcher(t, path)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		open, _ := w.Open(look(t, w).Locks)
 		if len(open) == 1 && open[0].PID == waiter.Process.Pid && open[0].State == Stopped {
