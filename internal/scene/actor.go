@@ -115,10 +115,11 @@ func (a *actor) refused(statement string, code int, w wait, note string) string 
 		return ""
 	}
 	waited := time.Duration(*e.WaitedMS * float64(time.Millisecond))
+	whole := waited >= a.timeout*9/10
 	switch {
-	case w == atOnce && a.timeout > 0 && waited > a.timeout/2:
+	case w == atOnce && a.timeout > 0 && whole:
 		a.stage.fail("%s: %s waited %s, expected it to fail at once", a.name, statement, waited)
-	case w == wholeTimeout && waited < a.timeout*9/10:
+	case w == wholeTimeout && !whole:
 		a.stage.fail("%s: %s failed after %s, expected it to wait %s", a.name, statement, waited, a.timeout)
 	}
 	e.AtOnce = w == atOnce

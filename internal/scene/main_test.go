@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // in: one is stopped, one waits for a lock, one is idle. Then it waits.
 var doomed = Scene{Name: "doomed", play: func(s *stage) {
 	s.act("", "wal", counter...)
-	a, b, c := s.actor("A", time.Second), s.actor("B", 20*time.Second), s.actor("C", time.Second)
+	a, b, c := s.actor("A", time.Second), s.actor("B", time.Hour), s.actor("C", time.Second)
 	a.does("BEGIN IMMEDIATE", "")
 	if child.PauseUnsupported == "" {
 		a.stop("")

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	sceneLimit = 30 * time.Second // ends a scene that hangs; none takes a second
-	exitLimit  = 2 * time.Second  // for a child to end after its input is closed
+	sceneLimit = 2 * time.Minute  // ends a scene that hangs; none takes a second, but on a busy machine
+	exitLimit  = 30 * time.Second // for a child to end after its input is closed, on such a machine
 )
 
 type stage struct {
@@ -64,6 +64,9 @@ func newStage(ctx context.Context, o Options) (*stage, error) {
 // ended only if the scene succeeded: a scene that failed may have killed it.
 func (s *stage) close() error {
 	var errs []error
+	if s.err != nil {
+		s.cancel() // kills the children: one may be stopped, or wait for a lock
+	}
 	for name, p := range s.processes {
 		if err := p.Release(); err != nil && s.err == nil {
 			errs = append(errs, fmt.Errorf("actor %s: %w", name, err))
