@@ -24,8 +24,12 @@ const (
 	missingLost   missingReason = "lost"     // none of it is queued, and later lines are stored
 )
 
-// askTimeout bounds what verify waits for a broker. There need not be one.
-const askTimeout = 2 * time.Second
+const (
+	// connectTimeout bounds what verify waits for a broker. There need not be one.
+	connectTimeout = 2 * time.Second
+	// answerTimeout is for a broker that is there, and may be busy.
+	answerTimeout = 10 * time.Second
+)
 
 // explainMissing sets why rows of the proofs are missing.
 func explainMissing(ctx context.Context, proofs []fileProof, db *store.Reader, server *cli.Server) error {
@@ -61,15 +65,19 @@ type queueQuestion struct {
 }
 
 func (q *queueQuestion) messages(ctx context.Context, source string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
 	if q.conn == nil && q.err == nil {
-		q.conn, q.err = stream.Connect(ctx, q.server.Config("consumer", "turnstile consumer verify", slog.New(slog.DiscardHandler)))
+		connect, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		q.conn, q.err = stream.Connect(connect, q.server.Config("consumer", "turnstile consumer verify", slog.New(slog.DiscardHandler)))
 	}
 	if q.err != nil {
 		return 0, q.err
 	}
-	return q.conn.Queued(ctx, source)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	n, err := q.conn.Queued(ctx, source)
+	q.err = err
+	return n, err
 }
 
 func (q *queueQuestion) close() {

@@ -55,7 +55,7 @@ func (b *bench) pipelineWithPage(ctx context.Context, file, dir string, rows int
 // listens waits until a page hears the broker: from then on the others know of it.
 func listens(ctx context.Context, url string) (err error) {
 	for began := time.Now(); ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > startLimit {
 			return fmt.Errorf("the page does not hear the broker: %w", err)
 		}
 		answer, getErr := http.Get(url)

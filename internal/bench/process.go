@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -135,7 +136,7 @@ func (b *bench) withBroker(ctx context.Context, dir string, run func(address str
 	}
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		_, _, err = b.finish(ctx, "", "broker", "healthcheck", "--monitor", monitor)
-		if err == nil || ctx.Err() != nil || time.Since(began) > 10*time.Second {
+		if err == nil || ctx.Err() != nil || time.Since(began) > startLimit {
 			break
 		}
 	}
@@ -146,13 +147,20 @@ func (b *bench) withBroker(ctx context.Context, dir string, run func(address str
 	return u, errors.Join(err, stopErr)
 }
 
-// freeAddress returns a port that was free a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// startLimit bounds the start of a process, on a machine that may be busy.
+const startLimit = time.Minute
+
+// freeAddress returns an address whose port was free a moment ago, outside the range of
+// outgoing connections: one of those could take the port before its user does.
+func freeAddress() (address string, err error) {
+	for range 100 {
+		address = fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // file generates a file of rows, once for each size.

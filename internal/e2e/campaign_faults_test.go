@@ -46,7 +46,7 @@ var allFaults = slices.Concat(
 		{name: "clone", needs: "consumer broker link", do: startClone},
 		{name: "wal", needs: "consumer broker link", do: removeWAL},
 		{name: "odd", do: sendOdd},
-		{name: "full:broker", needs: "broker", disk: true, do: func(r *round, rng *rand.Rand) { fillDisk(r.brokerMachine, rng) }},
+		{name: "full:broker", needs: "broker", disk: true, do: fillBroker},
 		{name: "full:consumer", needs: "consumer", disk: true, do: func(r *round, rng *rand.Rand) { fillDisk(r.consumerMachine, rng) }},
 		{name: "power:broker", needs: "broker", disk: true, do: func(r *round, rng *rand.Rand) {
 			powerFailure(r, rng, []*machine{r.brokerMachine}, []*service{r.broker})
@@ -139,6 +139,23 @@ func slowDown(r *round, rng *rand.Rand) {
 	r.link.setDelay(0)
 }
 
+// fillBroker fills the disk of the broker. After a wipe it waits for a message: without
+// room for the stream the broker ends, and without room for its first message the server
+// begins with the second one, as if the first had been acknowledged.
+func fillBroker(r *round, rng *rand.Rand) {
+	for end := time.Now().Add(campaignPatience); r.wiped; time.Sleep(10 * time.Millisecond) {
+		last, err := lastSequence("nats://" + r.address)
+		if last > 0 {
+			break
+		}
+		if time.Now().After(end) {
+			r.t.Errorf("no message in the queue after %v: %v", campaignPatience, err)
+			return
+		}
+	}
+	fillDisk(r.brokerMachine, rng)
+}
+
 // fillDisk leaves little room or none.
 func fillDisk(m *machine, rng *rand.Rand) {
 	m.disk.SetRoom([...]int64{0, rng.Int64N(1 << 20)}[rng.IntN(2)])
@@ -171,7 +188,7 @@ func lockDatabase(r *round, rng *rand.Rand) {
 
 // holdLock locks a database until its standard input ends.
 func holdLock(path string) error {
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		return err
 	}
@@ -269,7 +286,7 @@ func sendOdd(r *round, rng *rand.Rand) {
 		_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "mta.ridership.x", Header: shape.Header, Data: shape.Data}, jetstream.WithRetryAttempts(0))
 		cancel()
 		if err == nil {
-			r.oddSent = true // otherwise the broker is away
+			r.oddSent.Store(true) // otherwise the broker is away
 		}
 		pause(rng, 1, 40)
 	}

@@ -101,7 +101,7 @@ func (r *round) judge() {
 	if err != nil || rides != own {
 		r.t.Errorf("%d rides, %d of them of the two files: %v", rides, own, err)
 	}
-	if r.oddSent && !r.wiped {
+	if r.oddSent.Load() && !r.wiped {
 		var odd int
 		if err := db.QueryRow("SELECT count(*) FROM reject JOIN source ON source.id = reject.source WHERE name = '(foreign)'").Scan(&odd); err != nil || odd == 0 {
 			r.t.Errorf("%d rejects of odd messages: %v", odd, err)

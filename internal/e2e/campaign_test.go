@@ -171,10 +171,12 @@ type round struct {
 	broker, consumer, producer     *service
 	file                           string // of the producer
 	flaws                          string // the list of its flawed rows
-	link                           *link
+	address                        string // of the broker
+	link                           *link  // to it, for all others
 	witness                        *witness
 	done                           []string // the faults, in order
-	oddSent, wiped                 bool
+	oddSent                        atomic.Bool
+	wiped                          bool
 	lost                           int          // acknowledged rows that are missing
 	unsynced                       atomic.Int64 // bytes that were not synced at power cuts
 }
@@ -190,17 +192,16 @@ func newRound(t *testing.T, seed uint64, sync string) *round {
 		t.Fatalf("%s: %v\n%s", generate, err, out)
 	}
 	r.flaws = string(out)
-	address, err := freeAddress()
-	if err != nil {
+	if r.address, err = freeAddress(); err != nil {
 		t.Fatal(err)
 	}
-	r.link, err = newLink(address)
+	r.link, err = newLink(r.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.link.close)
 	url := "nats://" + r.link.address()
-	r.broker = r.service("broker", "--listen", address, "--monitor", "", "--store", filepath.Join(r.brokerMachine.path, "queue"), "--sync", sync)
+	r.broker = r.service("broker", "--listen", r.address, "--monitor", "", "--store", filepath.Join(r.brokerMachine.path, "queue"), "--sync", sync)
 	r.consumer = r.service("consumer", "--server", url, "--db", r.db(), "--batch", fmt.Sprint(100<<r.rng.IntN(6)))
 	confirm := [...]string{"queued", "stored"}[r.rng.IntN(2)]
 	if sync != "always" {

@@ -128,24 +128,29 @@ func startBroker(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the broker has ended: %s", ts.ReadFile("broker.err"))
 		default:
 		}
-		return hasStream(ts.Getenv("NATS_URL"))
+		_, err := lastSequence(ts.Getenv("NATS_URL"))
+		return err == nil
 	})
 }
 
-func hasStream(url string) bool {
+// lastSequence is that of the newest message which the stream of a broker ever had.
+func lastSequence(url string) (uint64, error) {
 	nc, err := nats.Connect(url)
 	if err != nil {
-		return false
+		return 0, err
 	}
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return false
+		return 0, err
 	}
 	ctx, cancel := testContext()
 	defer cancel()
-	_, err = js.Stream(ctx, "MTA")
-	return err == nil
+	s, err := js.Stream(ctx, "MTA")
+	if err != nil {
+		return 0, err
+	}
+	return s.CachedInfo().State.LastSeq, nil
 }
 
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {

@@ -128,10 +128,10 @@ func (d *Disk) Unmount() error {
 	return failed
 }
 
-// unmount retries for a moment: the kernel closes the files of a process only
+// unmount retries for a while: the kernel closes the files of a process only
 // after its parent has heard of its end.
 func (d *Disk) unmount() (err error) {
-	for range 100 {
+	for range 1500 {
 		if err = d.server.Unmount(); err == nil {
 			return nil
 		}
