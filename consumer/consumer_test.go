@@ -30,7 +30,7 @@ const rows = "transit_timestamp,station_complex_id,ridership\n2022-01-01 03:00:0
 func try(ctx context.Context, command cli.Func, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
 	var out, log bytes.Buffer
 	env := cli.Env{Stdin: stdin, Stdout: &out, Stderr: &log}
-	status = cli.Status("consumer", env, command(ctx, args, env), hint)
+	status = cli.Run(ctx, "consumer", command, args, env, hint)
 	return status, out.String(), log.String()
 }
 
@@ -67,7 +67,7 @@ func lock(t *testing.T, path string) {
 			t.Error(err)
 		}
 	})
-	if _, err := conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE"); err != nil {
+	if _, err := conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 60000; BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -90,6 +90,8 @@ func TestLoadStandardInput(t *testing.T) {
 // command as Ctrl-C does.
 func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, send func(row string), args ...string) (status int, stderr string) {
 	t.Helper()
+	defer func(t time.Duration) { busyTimeout = t }(busyTimeout)
+	busyTimeout = time.Minute
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan struct{})

@@ -70,7 +70,7 @@ func startLoad(ctx context.Context, path string) (log *lockedBuffer, ended <-cha
 	status := make(chan int, 1)
 	env := cli.Env{Stdin: strings.NewReader(rows), Stdout: io.Discard, Stderr: log}
 	go func() {
-		status <- cli.Status("consumer", env, load(ctx, []string{"--db", path, "--source", "piped", "-"}, env), hint)
+		status <- cli.Run(ctx, "consumer", load, []string{"--db", path, "--source", "piped", "-"}, env, hint)
 	}()
 	return log, status
 }

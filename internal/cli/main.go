@@ -44,12 +44,16 @@ type Func func(ctx context.Context, args []string, env Env) error
 func Main(name string, run Func, hint HintFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	env := Env{os.Stdin, os.Stdout, os.Stderr}
-	err := run(ctx, os.Args[1:], env)
+	os.Exit(Run(ctx, name, run, os.Args[1:], Env{os.Stdin, os.Stdout, os.Stderr}, hint))
+}
+
+// Run runs a command, prints its error, and returns its exit status.
+func Run(ctx context.Context, name string, run Func, args []string, env Env, hint HintFunc) int {
+	err := run(ctx, args, env)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, ErrInterrupted) {
 		err = ErrInterrupted // by Ctrl-C, wherever that was
 	}
-	os.Exit(Status(name, env, err, hint))
+	return Status(name, env, err, hint)
 }
 
 // Status prints the error of a command with its hints, and returns the exit

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -39,6 +40,11 @@ func TestLocked(t *testing.T) {
 // standby.
 func TestLockBesideAHealthCheck(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rides.db")
+	synctest.Test(t, func(t *testing.T) { lockBesideAHealthCheck(t, path) })
+}
+
+func lockBesideAHealthCheck(t *testing.T, path string) {
+	t.Helper()
 	asking := flock.New(path + ".lock")
 	if ok, err := asking.TryRLock(); !ok || err != nil {
 		t.Fatal(ok, err)
