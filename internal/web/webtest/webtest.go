@@ -26,9 +26,10 @@ import (
 )
 
 const (
-	pageLimit = 5 * time.Minute // for all that a test does with a page
-	waitLimit = time.Minute
-	waitEvery = 20 * time.Millisecond
+	startLimit = time.Minute      // for the browser; of chromedp it would get 20 s
+	pageLimit  = 10 * time.Minute // for all that a test does with a page
+	waitLimit  = 3 * time.Minute  // a large page takes a minute where the machine is busy
+	waitEvery  = 20 * time.Millisecond
 )
 
 // browser is the one browser of the test package.
@@ -177,6 +178,7 @@ func startBrowser() {
 	// It opens only pages of the tests. Its sandbox does not work as root, nor
 	// in most containers.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(names[i]), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.WSURLReadTimeout(startLimit),
 		// The first two are chromedp's. The pop-ups of the address bar are pages of their
 		// own, which nobody sees and which take as much CPU time as a page under test.
 		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup"))
