@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	startLimit    = 30 * time.Second      // for a child to say it is ready
+	startLimit    = 30 * time.Second      // for a child to say it is ready; for an answer of the shared queue, too
 	startDelay    = 25 * time.Millisecond // from "go" to the start barrier, so that all have read it
 	stopLimit     = 2 * time.Second       // for a child to end once told to, or once its time is over
 	drainLimit    = 15 * time.Second      // for the writer to store what is queued

@@ -21,7 +21,8 @@ func startConsumers(p *process) (implementation, error) {
 	if err != nil {
 		return implementation{}, err
 	}
-	nc, err := nats.Connect(p.job.Server)
+	// A machine that stands still for seconds while they connect is no error.
+	nc, err := nats.Connect(p.job.Server, nats.Timeout(startLimit), nats.RetryOnFailedConnect(true))
 	if err != nil {
 		return implementation{}, errors.Join(fmt.Errorf("lab: connect to the queue: %w", err), db.close())
 	}
@@ -69,7 +70,7 @@ type sharedQueue struct {
 // most: no other process can have what one has prefetched.
 func openSharedQueue(nc *nats.Conn, s report.Setting) (q sharedQueue, err error) {
 	q.setting = s
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(startLimit))
 	if err != nil {
 		return q, err
 	}

@@ -114,7 +114,7 @@ type filler struct {
 
 func newFiller(ctx context.Context, nc *nats.Conn, s report.Setting, ahead int) (*filler, error) {
 	f := &filler{setting: s, rows: s.Processes * s.Rows, ahead: ahead, refused: make(chan error, 1)}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(fillWindow),
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(startLimit), jetstream.WithPublishAsyncMaxPending(fillWindow),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, _ *nats.Msg, err error) {
 			select {
 			case f.refused <- err:
