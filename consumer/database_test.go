@@ -109,7 +109,7 @@ func TestStartWhileLocked(t *testing.T) {
 	}
 	log, ended := startLoad(t.Context(), path)
 	log.waitFor(t, "retrying")
-	log.waitFor(t, "contention watch "+path)
+	log.waitFor(t, " watch "+path)
 	if _, err := db.Exec("COMMIT"); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -155,8 +156,11 @@ func raw(t *testing.T, b *natsdtest.Broker) *nats.Conn {
 	return nc
 }
 
+// publisher starts a publisher that is patient: while the machine stands still, nobody
+// answers, and the tests count on each message being sent once.
 func publisher(t *testing.T, c *Conn, o PublisherOptions) *Publisher {
 	t.Helper()
+	o.patience = cmp.Or(o.patience, maxPatience)
 	p, err := c.Publisher(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

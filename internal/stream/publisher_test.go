@@ -89,7 +89,7 @@ func TestSlowIsNotLost(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, 64<<20)
 	c, _ := connect(t, b)
-	p := publisher(t, c, PublisherOptions{patience: maxPatience}) // a machine that stands still answers nothing
+	p := publisher(t, c, PublisherOptions{})
 	l := lead(t, c, func(n int) string {
 		<-time.After(25 * time.Millisecond)
 		return pubAck(n)

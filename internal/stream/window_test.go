@@ -122,7 +122,7 @@ func TestSlowDisk(t *testing.T) {
 	c, _ := connect(t, b)
 	publishers := make([]*Publisher, 4)
 	for i := range publishers {
-		publishers[i] = publisher(t, c, PublisherOptions{patience: maxPatience}) // a machine that stands still answers nothing
+		publishers[i] = publisher(t, c, PublisherOptions{})
 	}
 	if err := c.js.DeleteStream(t.Context(), Name); err != nil {
 		t.Fatal(err)
