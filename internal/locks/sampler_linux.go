@@ -113,11 +113,14 @@ func (s *Sampler) lostLock(main, shm []entry) bool {
 // pieces that the kernel delivered it in.
 func (s *Sampler) readTable() (pieces int, err error) {
 	s.buf = s.buf[:0]
+	if _, err := s.table.Seek(0, io.SeekStart); err != nil {
+		return 0, fmt.Errorf("locks: %w", err)
+	}
 	for {
 		if len(s.buf) == cap(s.buf) {
 			s.buf = append(s.buf, 0)[:len(s.buf)]
 		}
-		n, err := s.table.ReadAt(s.buf[len(s.buf):cap(s.buf)], int64(len(s.buf)))
+		n, err := s.table.Read(s.buf[len(s.buf):cap(s.buf)]) // one piece; ReadAt would join them
 		s.buf = s.buf[:len(s.buf)+n]
 		if errors.Is(err, io.EOF) {
 			return pieces, nil

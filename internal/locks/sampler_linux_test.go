@@ -229,6 +229,27 @@ func TestStoppedWaiter(t *testing.T) {
 	}
 }
 
+// TestLargeTableComesInPieces: then a lock that is out of sight is looked for once more.
+func TestLargeTableComesInPieces(t *testing.T) {
+	path := database(t, "delete")
+	f, err := os.Create(filepath.Join(t.TempDir(), "locked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const many = 100 // each a line of 40 characters or more, of the 4096 of a piece
+	for i := range int64(many) {
+		l := unix.Flock_t{Type: unix.F_WRLCK, Start: 2 * i, Len: 1} // not adjacent, or the kernel would join them
+		if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pieces, err := sampler(t, path).readTable()
+	if err != nil || pieces < 2 {
+		t.Errorf("%d pieces, %v, want several", pieces, err)
+	}
+}
+
 // BenchmarkSample samples with 50 locks in the table, of which one process
 // holds those on the database: what the lab does every few milliseconds.
 func BenchmarkSample(b *testing.B) {
