@@ -18,9 +18,10 @@ import (
 
 const (
 	clusterRows = 600_000 // at clusterRate more than the faults need on the slowest machine
-	clusterRate = "2000/s"
-	// flowsAgain is how long no row may pass after a broker is lost.
-	flowsAgain = 15 * time.Second
+	clusterRate = "1000/s"
+	// flowsAgain is how long no row may pass after a broker is lost. It takes some seconds
+	// on an idle machine, and minutes if the loss is not noticed by pings.
+	flowsAgain = 2 * time.Minute
 )
 
 func clusterFaults(t *testing.T, c *project) {
@@ -32,14 +33,14 @@ func clusterFaults(t *testing.T, c *project) {
 	// At full speed the file would end before the faults do.
 	sent := c.inBackground("cluster-producer", "cluster.csv", f, "--rate", clusterRate)
 
-	c.passed(1000)
+	c.passed(100)
 	leader := c.stream().Cluster.Leader
 	c.compose("stop", "-t", "30", leader)
 	c.goesOn("without "+leader, leader)
 	c.compose("start", leader)
 	c.allCurrent()
 
-	c.passed(2000)
+	c.passed(200)
 	leader = c.stream().Cluster.Leader
 	id, network := c.container(leader), c.name+"_default"
 	c.docker("network", "disconnect", network, id)
@@ -58,13 +59,13 @@ func clusterFaults(t *testing.T, c *project) {
 
 	// Without a majority the broker that is left says that it is not well.
 	c.compose("stop", "-t", "30", "broker-1", "broker-2")
-	c.until(time.Minute, "the last broker is unhealthy", func() bool {
+	c.until("the last broker is unhealthy", func() bool {
 		out, err := c.try("exec", "-T", "broker-3", "broker", "healthcheck")
 		return err != nil && strings.Contains(out, "health of")
 	})
 	c.logged("broker-3", `msg="the broker is not healthy"`)
 	c.compose("start", "broker-1", "broker-2")
-	c.until(time.Minute, "it is healthy again", func() bool {
+	c.until("it is healthy again", func() bool {
 		_, err := c.try("exec", "-T", "broker-3", "broker", "healthcheck")
 		return err == nil
 	})
@@ -96,7 +97,7 @@ func (c *project) sendTheRest(service, file string, mount *ownedFile, sent <-cha
 
 // pageOfClusterHears: the published page hears what the brokers have acknowledged.
 func pageOfClusterHears(c *project) {
-	c.until(time.Minute, "the page hears of rows", func() bool {
+	c.until("the page hears of rows", func() bool {
 		return regexp.MustCompile(`"acked":[1-9]`).MatchString(c.get("cluster-page", "8091", "/saved.html"))
 	})
 }
@@ -104,7 +105,7 @@ func pageOfClusterHears(c *project) {
 // logged waits until a service has logged a text.
 func (c *project) logged(service, text string) {
 	c.t.Helper()
-	c.until(time.Minute, service+" logs "+text, func() bool { return strings.Contains(c.logs(service), text) })
+	c.until(service+" logs "+text, func() bool { return strings.Contains(c.logs(service), text) })
 }
 
 // stream asks any broker for the stream's state, by its address on the
@@ -112,7 +113,7 @@ func (c *project) logged(service, text string) {
 func (c *project) stream(without ...string) *jetstream.StreamInfo {
 	c.t.Helper()
 	var info *jetstream.StreamInfo
-	c.until(time.Minute, "a broker answers for the stream", func() bool {
+	c.until("a broker answers for the stream", func() bool {
 		var err error
 		info, err = c.askStream(without)
 		return err == nil && info.Cluster != nil && info.Cluster.Leader != ""
@@ -153,7 +154,7 @@ func (c *project) askStream(without []string) (*jetstream.StreamInfo, error) {
 func (c *project) passed(n uint64) {
 	c.t.Helper()
 	from := c.stream().State.LastSeq
-	c.until(time.Minute, fmt.Sprintf("%d messages pass", n), func() bool { return c.stream().State.LastSeq >= from+n })
+	c.until(fmt.Sprintf("%d messages pass", n), func() bool { return c.stream().State.LastSeq >= from+n })
 }
 
 // goesOn waits until rows pass again, into the queue and into the database.
@@ -166,7 +167,7 @@ func (c *project) goesOn(what, without string) {
 	since := time.Now().Add(time.Second) // earlier rows are logged by then
 	queued, stored := false, false
 	defer func() { c.t.Logf("%s: queued again %v, stored again %v", what, queued, stored) }()
-	c.until(flowsAgain+15*time.Second, "rows are queued and stored again "+what, func() bool {
+	c.until("rows are queued and stored again "+what, func() bool {
 		queued = queued || c.stream(without).State.LastSeq > before.LastSeq+10
 		stored = stored || c.storedSince(since)
 		return queued && stored
@@ -190,7 +191,7 @@ func (c *project) allCurrent() {
 	c.t.Helper()
 	start, last := time.Now(), ""
 	defer func() { c.t.Logf("replicas after %v: %s", time.Since(start).Round(10*time.Millisecond), last) }()
-	c.until(2*time.Minute, "all replicas are current", func() bool {
+	c.until("all replicas are current", func() bool {
 		info := c.stream()
 		last = "leader " + info.Cluster.Leader
 		current := len(info.Cluster.Replicas) == 2

@@ -57,7 +57,7 @@ func (c *project) inBackground(service, file string, mount *ownedFile, more ...s
 	}
 	c.sender = said.Name()
 	done := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	cmd := c.command(ctx, "docker-compose", c.sending(service, file, mount, more...)...)
 	cmd.Stdout, cmd.Stderr = said, said
 	go func() {

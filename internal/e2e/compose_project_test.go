@@ -95,8 +95,9 @@ func (c *project) command(ctx context.Context, name string, args ...string) *exe
 	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = cmp.Or(c.dir, root)
-	// Port 0 is any free port of the host.
-	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "BROKER_PORT=0", "MONITOR_PORT=0", "PAGE_PORT=0", "CLUSTER_PAGE_PORT=0")...)
+	// Port 0 is any free port of the host. Docker may be busy for more than docker-compose's
+	// minute.
+	cmd.Env = append(os.Environ(), append(c.env, "TURNSTILE_IMAGE="+c.image, "COMPOSE_HTTP_TIMEOUT=900", "BROKER_PORT=0", "MONITOR_PORT=0", "PAGE_PORT=0", "CLUSTER_PAGE_PORT=0")...)
 	return cmd
 }
 
@@ -114,7 +115,7 @@ func (c *project) docker(args ...string) string {
 func (c *project) output(name string, args ...string) string {
 	c.t.Helper()
 	// Only a build takes minutes: two on two idle cores.
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	cmd := c.command(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
@@ -130,7 +131,7 @@ func (c *project) output(name string, args ...string) string {
 
 // try runs docker-compose, and may fail.
 func (c *project) try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), composePatience)
 	defer cancel()
 	out, err := c.command(ctx, "docker-compose", args...).CombinedOutput()
 	return string(out), err
@@ -185,12 +186,16 @@ func (c *project) get(service, port, path string) string {
 	return string(text)
 }
 
+// composePatience is how long an event among containers may take. Only a failing test
+// waits that long.
+const composePatience = 5 * time.Minute
+
 // until waits for a condition.
-func (c *project) until(d time.Duration, what string, yes func() bool) {
+func (c *project) until(what string, yes func() bool) {
 	c.t.Helper()
-	for end := time.Now().Add(d); !yes(); {
+	for end := time.Now().Add(composePatience); !yes(); {
 		if time.Now().After(end) {
-			c.t.Fatalf("waited %v for: %s", d, what)
+			c.t.Fatalf("waited %v for: %s", composePatience, what)
 		}
 		<-time.After(50 * time.Millisecond)
 	}

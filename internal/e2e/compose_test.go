@@ -13,10 +13,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"turnstile/internal/web/webtest"
 )
@@ -73,7 +72,7 @@ func TestNothingWaitsForTheBrokersHealth(t *testing.T) {
 func rowsFlow(t *testing.T, c *project) {
 	c.compose("up", "-d")
 	for _, service := range []string{"broker", "consumer"} {
-		c.until(time.Minute, service+" is healthy", func() bool {
+		c.until(service+" is healthy", func() bool {
 			return c.inspect(c.container(service), "{{.State.Health.Status}}") == "healthy"
 		})
 	}
@@ -179,7 +178,7 @@ func ownFile(t *testing.T, c *project) {
 func manyProducers(t *testing.T, c *project) {
 	c.env = append(c.env, "RATE=max")
 	c.compose("up", "-d", "--scale", "producer=4", "producer")
-	c.until(time.Minute, "four producers are done", func() bool {
+	c.until("four producers are done", func() bool {
 		ids := c.containers("producer")
 		for _, id := range ids {
 			if c.inspect(id, "{{.State.Status}} {{.State.ExitCode}}") != "exited 0" {
@@ -192,13 +191,13 @@ func manyProducers(t *testing.T, c *project) {
 	c.proved("consumer", "data/sample.csv", nil)
 }
 
-// takeover: the writer of three consumers is killed, and a standby takes over
-// within two seconds.
+// takeover: the writer of three consumers is killed, and a standby takes over. How
+// quickly, TestTakeover knows.
 func takeover(t *testing.T, c *project) {
 	c.compose("up", "-d", "--no-recreate", "--scale", "consumer=3", "consumer")
 	f := c.generate("takeover.csv", 100_000)
 	sent := c.inBackground("producer", "takeover.csv", f, "--message-size", "4KiB")
-	c.until(time.Minute, "two stand by", func() bool {
+	c.until("two stand by", func() bool {
 		return strings.Count(c.logs("consumer"), "standing by") >= 2
 	})
 	active := c.container("consumer")
@@ -208,26 +207,11 @@ func takeover(t *testing.T, c *project) {
 		}
 	}
 	c.docker("kill", "--signal", "KILL", active)
-	died, err := time.Parse(time.RFC3339Nano, c.inspect(active, "{{.State.FinishedAt}}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tookOver := regexp.MustCompile(`(?m)^(\S+) .*took over`)
-	var after time.Duration
-	c.until(time.Minute, "another takes over", func() bool {
-		for _, id := range c.containers("consumer") {
-			if m := tookOver.FindStringSubmatch(c.docker("logs", "--timestamps", id)); id != active && m != nil {
-				at, err := time.Parse(time.RFC3339Nano, m[1])
-				after = at.Sub(died)
-				return err == nil
-			}
-		}
-		return false
+	c.until("another takes over", func() bool {
+		return slices.ContainsFunc(c.containers("consumer"), func(id string) bool {
+			return id != active && strings.Contains(c.docker("logs", id), "took over")
+		})
 	})
-	t.Logf("another consumer had taken over after %v", after)
-	if after > 2*time.Second {
-		t.Errorf("it took %v", after)
-	}
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +221,7 @@ func takeover(t *testing.T, c *project) {
 // labRuns: the lab in one container, where it can name the lock holders.
 func labRuns(t *testing.T, c *project) {
 	out := c.compose("run", "--rm", "lab", "--processes", "3", "--rows", "2", "--task", "300ms",
-		"--busy-timeout", "500ms", "--strategies", "direct,queued", "--format", "json")
+		"--busy-timeout", "20ms", "--strategies", "direct,queued", "--format", "json")
 	var report struct {
 		Trials []struct {
 			Strategy            string

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // withTLS: the certificate and docker-compose.override.yml of OPERATIONS.md. Rows flow
@@ -46,7 +45,7 @@ func withTLS(t *testing.T, image string) {
 	c.compose("up", "-d")
 	c.send("producer", "data/sample.csv", nil)
 	c.proved("consumer", "data/sample.csv", nil)
-	c.until(time.Minute, "the page has connected, too", func() bool { // no client can without TLS
+	c.until("the page has connected, too", func() bool { // no client can without TLS
 		return strings.Contains(c.get("broker", "8222", "/connz"), `"turnstile page `)
 	})
 	nothingStays(t, c)
