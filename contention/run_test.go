@@ -153,7 +153,8 @@ func TestOriginal(t *testing.T) {
 }
 
 // TestDefaultProgramme: what its processes show depends on how they meet, so a run on a
-// busy machine may show less. Then it runs again.
+// busy machine may show less. Then it runs again. Where the disk is slow, the introduction
+// loses rows without a task, too.
 func TestDefaultProgramme(t *testing.T) {
 	t.Parallel()
 	for runs := 1; ; runs++ {
@@ -162,7 +163,7 @@ func TestDefaultProgramme(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := string(out)
-		for _, want := range []string{"Introduction: three processes", "direct ", "consumers ", "short ", "turns ", "queued ", "confirmed "} {
+		for _, want := range []string{"Introduction: three processes", " of 6 rows are stored", "direct ", "consumers ", "short ", "turns ", "queued ", "confirmed "} {
 			if !strings.Contains(text, want) {
 				t.Errorf("does not say %q:\n%s", want, text)
 			}
@@ -173,8 +174,7 @@ func TestDefaultProgramme(t *testing.T) {
 			}
 		}
 		shown := []string{
-			"All 6 of 6 rows are stored", " lost.", "then failed:", "(SQLITE_BUSY)", "What this run shows", "Recommendation",
-			"go run ./contention --processes 4",
+			" lost.", "then failed:", "(SQLITE_BUSY)", "What this run shows", "Recommendation", "go run ./contention --processes 4",
 		}
 		i := slices.IndexFunc(shown, func(want string) bool { return !strings.Contains(text, want) })
 		if i < 0 {

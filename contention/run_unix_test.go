@@ -96,8 +96,9 @@ func TestKilledChildIsReported(t *testing.T) {
 	for _, strategy := range []string{"immediate", "turns"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
-			// So many rows that none has stored all its own when it is killed.
-			r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "200", "--task", "20ms", "--busy-timeout", "1m", "--strategies", strategy)
+			// So many rows that none has stored all its own when it is killed; and none waits for
+			// the disk, so that the others are done in time.
+			r := started(t, 2, "msg=committed", "--processes", "3", "--rows", "200", "--task", "20ms", "--busy-timeout", "1m", "--sync", "normal", "--strategies", strategy)
 			if err := syscall.Kill(r.pids[0], syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
