@@ -276,11 +276,11 @@ func publicCopy(t *testing.T) string {
 	return path
 }
 
-// publish lets other users enter the folders of a temporary file.
+// publish lets other users read a temporary file, whatever the umask, and enter its folders.
 func publish(t *testing.T, path string) {
 	t.Helper()
-	for dir := filepath.Dir(path); dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
+	for name := path; name != filepath.Clean(os.TempDir()); name = filepath.Dir(name) {
+		if err := os.Chmod(name, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
