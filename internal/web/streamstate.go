@@ -132,14 +132,17 @@ func (s *StreamState) Acks(a stream.AckSummary, now time.Time) {
 	if !known && len(s.producers) >= maxProducers || a.Rows < 0 {
 		return
 	}
-	before := int64(0)
+	before, since := int64(0), time.UnixMilli(a.Started)
 	switch {
 	case known && p.Rows <= a.Rows:
-		before = p.Rows
+		before, since = p.Rows, p.heard
 	case !known && a.Started < s.opened.UnixMilli():
 		before = a.Rows // acknowledged before the page opened
 	}
 	s.acked += a.Rows - before
+	if now.Sub(since) > settle { // meanwhile they counted as unannounced
+		s.unannounced = max(0, s.unannounced-(a.Rows-before))
+	}
 	s.ackRate.add(now, float64(s.acked))
 	s.producers[a.Producer] = &producerState{ProducerTick{a.Producer, a.Source, a.Read, a.Line, a.Rows, a.Ended}, now}
 	if a.Source != "" {

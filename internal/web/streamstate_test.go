@@ -286,6 +286,17 @@ func TestProofOfOtherRows(t *testing.T) {
 	p.Queue(stream.QueueState{Messages: 1, Bytes: 100}, nil, p.now)
 	check("in the queue", Proof{Acked: 2, Unannounced: 100, Rides: 101, InFlight: 1})
 
+	// A producer that was stopped announces its rows late.
+	p = play(t)
+	p.ack(10)
+	p.commit("host/1", "611", 17)
+	p.count()
+	p.pass(settle + time.Millisecond)
+	p.count()
+	check("the producer is silent", Proof{Acked: 10, Unannounced: 7, Rides: 17})
+	p.ack(7)
+	check("and speaks again", Proof{Acked: 17, Rides: 17})
+
 	// Another database is at the path: both counts begin again.
 	p.inserted = mta.Inserted{Rides: 5}
 	p.count()
