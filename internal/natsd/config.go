@@ -65,6 +65,8 @@ func (c Config) setup() (*setup, error) {
 		// (SIGSTOP). With the defaults that takes six minutes.
 		o.PingInterval, o.MaxPingsOut = 5*time.Second, 2
 	}
+	// A client that is logging in takes a ping for an error; the short one comes after 2 s.
+	o.DisableShortFirstPing = o.Cluster.Port == 0
 	if o.AuthTimeout == 0 {
 		o.AuthTimeout = tlsTimeout + 1 // as the default with TLS; 2 s are short for a busy machine
 	}

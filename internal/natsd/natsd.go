@@ -171,11 +171,7 @@ func (s *Server) Clients() (names []string) {
 // Connect connects to the server in process, with all permissions.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	// A machine that stands still for longer than the default timeout, 2 s, is no error.
-	options = append([]nats.Option{s.login, nats.InProcessServer(s.ns), nats.Timeout(readyTimeout)}, options...)
-	nc, err := nats.Connect("", options...)
-	if err != nil { // after 2 s the server sends a PING, and the library expects nothing but its answer
-		nc, err = nats.Connect("", options...)
-	}
+	nc, err := nats.Connect("", append([]nats.Option{s.login, nats.InProcessServer(s.ns), nats.Timeout(readyTimeout)}, options...)...)
 	if err != nil {
 		return nil, fmt.Errorf("natsd: connect in process: %w", err)
 	}

@@ -137,7 +137,7 @@ func (c *Conn) onReconnectError(config Config) nats.ConnErrHandler {
 	failures := 0 // the library calls from one goroutine
 	return func(nc *nats.Conn, err error) {
 		refused := &TLSError{redacted(config.Servers), ClientRejected, err}
-		if !errors.Is(err, nats.ErrTLS) {
+		if !errors.Is(err, nats.ErrTLS) || errors.Is(err, os.ErrDeadlineExceeded) { // a slow broker rejects nobody
 			failures = 0
 		} else if failures++; failures == maxTLSFailures {
 			c.fail(refused)

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"turnstile/internal/natsd"
 	"turnstile/internal/natsd/natsdtest"
 )
@@ -244,6 +246,23 @@ func work(t *testing.T, config Config) error {
 	defer c.nc.Close()
 	_, err = c.Stream(ctx)
 	return err
+}
+
+// A broker that is too slow for a TLS handshake rejects nobody, and is tried again.
+func TestSlowHandshake(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	certificate := ca.certificate(t, "127.0.0.1")
+	b, credentials := fortress(t, natsd.TLS{Cert: certificate.cert, Key: certificate.key})
+	x := startProxy(t, b)
+	x.delay.Store(int64(100 * time.Millisecond)) // it greets in time, and shakes hands too late
+	config := login(b, credentials, "producer", "producer")
+	config.Servers, config.CA = x.url, ca.file
+	config.Options = []nats.Option{nats.Timeout(250 * time.Millisecond)}
+	time.AfterFunc(firstConnectTimeout+time.Second, func() { x.delay.Store(0) })
+	if err := work(t, config); err != nil {
+		t.Error(err)
+	}
 }
 
 // kindOf returns what a hint depends on: the type of an error and its field.
