@@ -69,13 +69,9 @@ func orderByTime(ctx context.Context, file *mta.File, from int64) (*timeOrdered,
 	cause := context.Cause(ctx)
 	if cause == nil {
 		select {
-		case err := <-s.errs: // the sorter failed and reads no more
-			if err != nil {
-				cancel()
-				return nil, errors.Join(fmt.Errorf("sort %s by time: %w", s.source, err), s.Close())
-			}
-		case err := <-read:
-			cause = err
+		case cause = <-read: // it was there before the sorter knew that this was all
+		default: // the sorter failed and reads no more
+			cause = fmt.Errorf("sort %s by time: %w", s.source, <-s.errs)
 		}
 	}
 	if cause == nil {

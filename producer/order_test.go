@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"turnstile/internal/mta"
@@ -103,13 +104,20 @@ func TestOrderByTimeEndsEarly(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	broken := errors.New("broken")
-	f, err := mta.NewFile(io.MultiReader(strings.NewReader(header+"2022-01-01 03:00:00,1,1\n"), failing{broken}), mta.FileOptions{Source: "a"})
-	if err != nil {
-		t.Fatal(err)
+	var wg sync.WaitGroup
+	for range 500 { // the sorter of a busy process may be done before anybody looks
+		wg.Go(func() {
+			f, err := mta.NewFile(io.MultiReader(strings.NewReader(header+"2022-01-01 03:00:00,1,1\n"), failing{broken}), mta.FileOptions{Source: "a"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := orderByTime(t.Context(), f, 0); !errors.Is(err, broken) {
+				t.Errorf("a file that can't be read to its end: %v", err)
+			}
+		})
 	}
-	if _, err := orderByTime(t.Context(), f, 0); !errors.Is(err, broken) {
-		t.Errorf("a file that can't be read to its end: %v", err)
-	}
+	wg.Wait()
 }
 
 type failing struct{ err error }
