@@ -162,7 +162,7 @@ func TestWatchManyTransactions(t *testing.T) {
 	f := foreigners[1]
 	path := f.make(t, "wal")
 	pid := f.loop(t, path).Process.Pid
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(limit); ; {
 		text, _, _ := runWatch(t.Context(), path, "--once", "--interval", "1ms")
 		if strings.Contains(text, fmt.Sprintf("process %d runs one short transaction after another", pid)) {
 			return
