@@ -86,9 +86,23 @@ func TestLoadStandardInput(t *testing.T) {
 	}
 }
 
+// promptly fails if what should end within two seconds takes longer five times. On a
+// busy machine it now and then does.
+func promptly(t *testing.T, experiment func() time.Duration) {
+	t.Helper()
+	var took []time.Duration
+	for range 5 {
+		took = append(took, experiment())
+		if took[len(took)-1] <= 2*time.Second {
+			return
+		}
+	}
+	t.Errorf("it took %v to end: it waits for the lock", took)
+}
+
 // endLocked runs a command, locks its database between two rows, and ends the
-// command as Ctrl-C does.
-func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, send func(row string), args ...string) (status int, stderr string) {
+// command as Ctrl-C does. took is how long it went on.
+func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, send func(row string), args ...string) (status int, stderr string, took time.Duration) {
 	t.Helper()
 	defer func(t time.Duration) { busyTimeout = t }(busyTimeout)
 	busyTimeout = time.Minute
@@ -107,10 +121,7 @@ func endLocked(t *testing.T, path string, command cli.Func, stdin io.Reader, sen
 	start := time.Now()
 	cancel()
 	<-ended
-	if took := time.Since(start); took >= busyTimeout {
-		t.Errorf("it took %s to end: it waits for the lock", took)
-	}
-	return status, stderr
+	return status, stderr, time.Since(start)
 }
 
 // waitWriting waits until a goroutine is in store.DB.Write, or none is. Nothing else shows
@@ -132,6 +143,10 @@ func waitWriting(t *testing.T, want bool) {
 // A locked database does not keep a command from ending. It says that rows are
 // not stored.
 func TestLoadInterruptedWhileLocked(t *testing.T) {
+	promptly(t, func() time.Duration { return loadInterrupted(t) })
+}
+
+func loadInterrupted(t *testing.T) time.Duration {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -149,13 +164,18 @@ func TestLoadInterruptedWhileLocked(t *testing.T) {
 			w.Close()
 		}
 	}
-	status, stderr := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), load, r, send, "--source", "piped", "-")
+	status, stderr, took := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), load, r, send, "--source", "piped", "-")
 	if status != 1 || !strings.Contains(stderr, "not stored") || !strings.Contains(stderr, "consumer: interrupted") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
+	return took
 }
 
 func TestRunInterruptedWhileLocked(t *testing.T) {
+	promptly(t, func() time.Duration { return runInterrupted(t) })
+}
+
+func runInterrupted(t *testing.T) time.Duration {
 	b := natsdtest.Start(t, func(ctx context.Context, nc *nats.Conn) error { return stream.Ensure(ctx, nc, 64<<20, 1) })
 	nc, err := b.Connect()
 	if err != nil {
@@ -174,10 +194,11 @@ func TestRunInterruptedWhileLocked(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	status, stderr := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), run, nil, send, "--server", b.URL())
+	status, stderr, took := endLocked(t, filepath.Join(t.TempDir(), "rides.db"), run, nil, send, "--server", b.URL())
 	if status != 0 || !strings.Contains(stderr, "is not stored, and stays in the queue") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
+	return took
 }
 
 // An idle input does not keep a command from ending.

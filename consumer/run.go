@@ -38,7 +38,8 @@ const runManual = `
 All rows that have arrived are stored in one transaction. The consumer confirms
 and acknowledges their messages after the commit is on disk (WAL,
 synchronous=FULL). After a crash, messages that were not acknowledged are
-redelivered, and rows that are stored already count as already_there.
+redelivered, and rows that are stored already count as already_there. A message
+that comes again in the same run, as after a long lock, is not counted again.
 The result with --format json: {"stored", "already_there", "rejected",
 "transactions", "seconds", "interrupted"}.
 `
